@@ -1,0 +1,124 @@
+# osh-enforce: build, test, install, demo, bench.  See README.md.
+#
+#   make            build/osh-enforce and build/osh-enforce-proxy
+#   make unit       unit tests under ASan and UBSan
+#   make test       everything (scripts/test.sh), make demo, make bench
+#   make fuzz       fuzz targets (clang), make fuzz-run SECONDS=60
+#   make install    DESTDIR, PREFIX
+
+PREFIX  ?= /usr/local
+CC      ?= gcc
+CLANG   ?= clang
+BPFTOOL ?= $(firstword $(wildcard /usr/sbin/bpftool /usr/bin/bpftool) bpftool)
+VERSION := 0.1.0
+B       ?= build
+SAN     ?=
+
+WARN   := -Wall -Wextra -Wshadow -Wconversion -Wstrict-prototypes -Wmissing-prototypes -Wvla -Werror
+OPT    ?= -O2 -g
+HARDEN := -fstack-protector-strong -fPIE
+ifeq ($(SAN),)
+HARDEN += -D_FORTIFY_SOURCE=2
+endif
+CFLAGS_ALL := -std=gnu17 $(OPT) $(WARN) $(HARDEN) $(SAN) -D_GNU_SOURCE -DOSH_VERSION='"$(VERSION)"' \
+	      -DOSH_LIBEXECDIR='"$(PREFIX)/libexec/osh-enforce"' -I. -I$(B) -MMD -MP $(CFLAGS)
+LDFLAGS_ALL := -pie -Wl,-z,relro,-z,now,--as-needed $(SAN) $(LDFLAGS)
+
+POLICY_SRC := $(wildcard policy/*.c)
+PROXY_SRC  := $(wildcard proxy/*.c)
+USER_SRC   := $(wildcard user/*.c)
+POLICY_OBJ := $(POLICY_SRC:%.c=$(B)/%.o)
+PROXY_OBJ  := $(PROXY_SRC:%.c=$(B)/%.o)
+USER_OBJ   := $(USER_SRC:%.c=$(B)/%.o)
+
+POLICY_LIBS := -lyaml
+PROXY_LIBS  := $(POLICY_LIBS) -lssl -lcrypto -lcares -ljansson -lbpf -lseccomp
+USER_LIBS   := $(POLICY_LIBS) -ljansson -lseccomp -lbpf -lelf -lz -lpthread
+
+all: $(B)/osh-enforce $(B)/osh-enforce-proxy
+
+# --- kernel side -----------------------------------------------------------------------------------
+$(B)/vmlinux.h:
+	@mkdir -p $(@D)
+	$(BPFTOOL) btf dump file /sys/kernel/btf/vmlinux format c > $@.tmp && mv $@.tmp $@
+
+BPF_CFLAGS := -O2 -g -target bpf -mcpu=v3 -D__TARGET_ARCH_$(shell uname -m | sed 's/x86_64/x86/;s/aarch64/arm64/') \
+	      -Wall -Wextra -Werror -Wno-unused-parameter -Wno-missing-declarations -I. -I$(B)
+$(B)/%.bpf.o: bpf/%.bpf.c $(wildcard bpf/*.h) $(B)/vmlinux.h
+	@mkdir -p $(@D)
+	$(CLANG) $(BPF_CFLAGS) -c $< -o $@.tmp && llvm-strip -g $@.tmp 2>/dev/null; mv $@.tmp $@
+$(B)/%.skel.h: $(B)/%.bpf.o
+	$(BPFTOOL) gen skeleton $< name $*_bpf > $@.tmp && mv $@.tmp $@
+
+# --- user side -------------------------------------------------------------------------------------
+$(B)/%.o: %.c
+	@mkdir -p $(@D)
+	$(CC) $(CFLAGS_ALL) -c $< -o $@
+$(B)/libpolicy.a: $(POLICY_OBJ)
+	rm -f $@ && ar rcs $@ $^
+$(B)/libproxy.a: $(filter-out $(B)/proxy/main.o,$(PROXY_OBJ))
+	rm -f $@ && ar rcs $@ $^
+$(B)/libuser.a: $(filter-out $(B)/user/main.o,$(USER_OBJ))
+	rm -f $@ && ar rcs $@ $^
+$(USER_OBJ): | $(B)/enforce.skel.h
+$(B)/user/default_policy.o: policy/default.yaml
+$(B)/osh-enforce: $(B)/user/main.o $(B)/libuser.a $(B)/libpolicy.a
+	$(CC) $(LDFLAGS_ALL) -o $@ $^ $(USER_LIBS)
+$(B)/osh-enforce-proxy: $(B)/proxy/main.o $(B)/libproxy.a $(B)/libpolicy.a
+	$(CC) $(LDFLAGS_ALL) -o $@ $^ $(PROXY_LIBS)
+policy: $(B)/libpolicy.a
+proxy: $(B)/osh-enforce-proxy
+
+# --- tests: tests/unit/test_{policy,proxy,user}_*.c, one program each --------------------------------
+UNIT_B   := build/san
+UNIT_SAN := -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
+UNIT_ALL := $(wildcard tests/unit/test_*.c)
+UNIT_BIN := $(patsubst tests/unit/%.c,$(B)/unit/%,$(UNIT_ALL))
+ONLY     ?=
+unit-build: $(filter $(if $(ONLY),$(B)/unit/test_$(ONLY)%,%),$(UNIT_BIN))
+unit:
+	$(MAKE) B=$(UNIT_B) OPT="-O1 -g" SAN="$(UNIT_SAN)" unit-build
+	scripts/unit.sh $(patsubst tests/unit/%.c,$(UNIT_B)/unit/%,$(if $(ONLY),$(wildcard tests/unit/test_$(ONLY)*.c),$(UNIT_ALL)))
+$(B)/unit/test_policy_%: $(B)/tests/unit/test_policy_%.o $(B)/libpolicy.a
+	@mkdir -p $(@D)
+	$(CC) $(LDFLAGS_ALL) -o $@ $^ $(POLICY_LIBS) -lcmocka
+$(B)/unit/test_proxy_%: $(B)/tests/unit/test_proxy_%.o $(B)/libproxy.a $(B)/libpolicy.a
+	@mkdir -p $(@D)
+	$(CC) $(LDFLAGS_ALL) -o $@ $^ $(PROXY_LIBS) -lcmocka
+$(B)/unit/test_user_%: $(B)/tests/unit/test_user_%.o $(B)/libuser.a $(B)/libpolicy.a
+	@mkdir -p $(@D)
+	$(CC) $(LDFLAGS_ALL) -o $@ $^ $(USER_LIBS) -lcmocka
+
+# --- fuzz: tests/fuzz/fuzz_{policy,proxy}_NAME.c with corpus tests/fuzz/corpus/{policy,proxy}_NAME/ ---
+FUZZ_SRC := $(wildcard tests/fuzz/fuzz_*.c)
+SECONDS  ?= 60
+fuzz: $(patsubst tests/fuzz/%.c,build/fuzz/%,$(FUZZ_SRC))
+build/fuzz/fuzz_policy_%: tests/fuzz/fuzz_policy_%.c $(POLICY_SRC)
+	@mkdir -p $(@D)
+	$(CLANG) -std=gnu17 -O1 -g -D_GNU_SOURCE -I. -fsanitize=fuzzer,address,undefined $^ -o $@ $(POLICY_LIBS)
+build/fuzz/fuzz_proxy_%: tests/fuzz/fuzz_proxy_%.c $(POLICY_SRC) $(filter-out proxy/main.c,$(PROXY_SRC))
+	@mkdir -p $(@D)
+	$(CLANG) -std=gnu17 -O1 -g -D_GNU_SOURCE -I. -fsanitize=fuzzer,address,undefined $^ -o $@ $(PROXY_LIBS)
+fuzz-run: fuzz
+	scripts/fuzz.sh $(SECONDS) $(patsubst tests/fuzz/%.c,build/fuzz/%,$(FUZZ_SRC))
+
+test:
+	scripts/test.sh
+demo:
+	scripts/demo.sh
+bench: all
+	bench/bench.sh
+
+install: all
+	install -D -m 0755 $(B)/osh-enforce $(DESTDIR)$(PREFIX)/bin/osh-enforce
+	install -D -m 0755 $(B)/osh-enforce-proxy $(DESTDIR)$(PREFIX)/libexec/osh-enforce/osh-enforce-proxy
+	install -D -m 0644 docs/osh-enforce.8 $(DESTDIR)$(PREFIX)/share/man/man8/osh-enforce.8
+uninstall:
+	rm -f $(DESTDIR)$(PREFIX)/bin/osh-enforce $(DESTDIR)$(PREFIX)/share/man/man8/osh-enforce.8
+	rm -rf $(DESTDIR)$(PREFIX)/libexec/osh-enforce
+clean:
+	rm -rf build
+
+.PHONY: all policy proxy unit unit-build fuzz fuzz-run test demo bench install uninstall clean
+.SECONDARY:
+-include $(shell find $(B) -name '*.d' 2>/dev/null)

@@ -1,0 +1,406 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * abi.h - everything the kernel programs and user space agree on.
+ *
+ * The only header that bpf/ shares with policy/, proxy/ and user/.  It carries the meaning of every
+ * field.  All integers are host order unless a comment says network order.  A structure that crosses
+ * the boundary has a _Static_assert on its size; change one and OSH_ABI_VERSION together.
+ *
+ * One word for one thing:
+ *   block       a key of network_policies; bit number = position in the file, 0 first
+ *   path id     a number for one interned path of an executable or script; never reused, 0 = none
+ *   generation  number of a policy revision inside one sandbox, 1 first; 0 = no policy
+ *   slot        which of the two places of the outer map holds an image; generation & 1
+ *   name        a DNS name that the resolver gave a synthetic IPv4 address
+ *   flow        a TCP connection that the connect hook turned to the proxy
+ *   native      a TCP connection that the connect hook sent to a real address
+ */
+#pragma once
+
+#ifndef __VMLINUX_H__
+#include <linux/types.h>
+#endif
+
+#define OSH_ABI_VERSION 1
+
+#define OSH_PATH_MAX 512	/* bytes of an interned path, NUL included; longer: no path id */
+#define OSH_NAME_MAX 256	/* bytes of a DNS name in text form, NUL included, no trailing dot */
+#define OSH_ANCESTORS_MAX 16	/* path ids of ancestors kept; the oldest is dropped */
+#define OSH_BLOCKS_MAX 512	/* blocks of one policy */
+#define OSH_BLOCK_WORDS (OSH_BLOCKS_MAX / 64)
+#define OSH_PIN_MAX 8		/* real addresses pinned to a native name */
+#define OSH_SLOTS 2
+
+#define OSH_SYNTHETIC_NET 0xc6120000u	/* 198.18.0.0/15 (RFC 2544), host order */
+#define OSH_SYNTHETIC_MASK 0xfffe0000u
+
+/* --------------------------------------------------------------------------- address classes -- */
+
+/* RFC 6890 and the IANA special-purpose registries, folded to what the policy language names. */
+enum osh_addr_class {
+	OSH_ADDR_PUBLIC = 0,
+	OSH_ADDR_PRIVATE,	/* RFC 1918, RFC 6598, RFC 4193: only if exactly named or in allowed_ips */
+	/* From here on: never allowed, whatever the policy says. */
+	OSH_ADDR_LOOPBACK,
+	OSH_ADDR_LINK_LOCAL,
+	OSH_ADDR_UNSPECIFIED,
+	OSH_ADDR_MULTICAST,
+	OSH_ADDR_RESERVED,
+};
+#define OSH_ADDR_NEVER(c) ((c) >= OSH_ADDR_LOOPBACK)
+
+/* a: IPv4 address, host order. */
+static inline enum osh_addr_class osh_addr_class4(__u32 a)
+{
+	if ((a >> 24) == 127)
+		return OSH_ADDR_LOOPBACK;
+	if ((a >> 24) == 0)
+		return OSH_ADDR_UNSPECIFIED;
+	if ((a >> 24) == 10 || (a >> 20) == 0xac1 || (a >> 16) == 0xc0a8 || (a >> 22) == 0x191)
+		return OSH_ADDR_PRIVATE; /* 10/8 172.16/12 192.168/16 100.64/10 */
+	if ((a >> 16) == 0xa9fe)
+		return OSH_ADDR_LINK_LOCAL;
+	if ((a >> 28) == 0xe)
+		return OSH_ADDR_MULTICAST;
+	if ((a >> 28) == 0xf || (a >> 17) == (0xc612 >> 1) || (a >> 8) == 0xc00000 ||
+	    (a >> 8) == 0xc00002 || (a >> 8) == 0xc63364 || (a >> 8) == 0xcb0071 ||
+	    (a >> 8) == 0xc05863)
+		return OSH_ADDR_RESERVED; /* 240/4 198.18/15 192.0.0/24 192.0.2/24 198.51.100/24
+					     203.0.113/24 192.88.99/24 */
+	return OSH_ADDR_PUBLIC;
+}
+
+/* w: IPv6 address as four 32-bit words, each converted to host order, most significant first.
+ * Forms that embed an IPv4 address (mapped, compatible, NAT64, 6to4) have the class of that address;
+ * Teredo and ISATAP-like forms cannot be decoded cheaply and are reserved. */
+static inline enum osh_addr_class osh_addr_class6(const __u32 w[4])
+{
+	if (!w[0] && !w[1] && !w[2]) {
+		if (w[3] == 0)
+			return OSH_ADDR_UNSPECIFIED;
+		if (w[3] == 1)
+			return OSH_ADDR_LOOPBACK;
+		return osh_addr_class4(w[3]); /* RFC 4291 2.5.5.1, deprecated */
+	}
+	if (!w[0] && !w[1] && w[2] == 0xffff)
+		return osh_addr_class4(w[3]); /* ::ffff:0:0/96 */
+	if (!w[0] && !w[1] && w[2] == 0xffff0000)
+		return osh_addr_class4(w[3]); /* ::ffff:0:a.b.c.d, RFC 2765 */
+	if (w[0] == 0x0064ff9b && !w[1] && !w[2])
+		return osh_addr_class4(w[3]); /* RFC 6052 */
+	if (w[0] == 0x0064ff9b)
+		return OSH_ADDR_RESERVED; /* RFC 8215 64:ff9b:1::/48 */
+	if ((w[0] >> 16) == 0x2002)
+		return osh_addr_class4((w[0] << 16) | (w[1] >> 16)); /* RFC 3056 */
+	if ((w[0] >> 24) == 0xff)
+		return OSH_ADDR_MULTICAST;
+	if ((w[0] >> 22) == (0xfe800000u >> 22))
+		return OSH_ADDR_LINK_LOCAL;
+	if ((w[0] >> 22) == (0xfec00000u >> 22))
+		return OSH_ADDR_PRIVATE; /* site-local, RFC 3879 */
+	if ((w[0] >> 25) == (0xfc000000u >> 25))
+		return OSH_ADDR_PRIVATE;
+	if (w[0] == 0x20010000 || w[0] == 0x20010db8 || (!w[1] && w[0] == 0x01000000) ||
+	    (w[0] >> 12) == (0x3fff0000u >> 12))
+		return OSH_ADDR_RESERVED; /* Teredo, documentation, discard-only */
+	if ((w[0] >> 29) != 1)
+		return OSH_ADDR_RESERVED; /* outside global unicast 2000::/3 */
+	return OSH_ADDR_PUBLIC;
+}
+
+/* --------------------------------------------------------------------------------- the image -- */
+/*
+ * The compiled policy: one flat, position-independent run of 4096-byte pages.  In the kernel a page is
+ * one element of an array map; in user space the same map is mmapped read-only, or the image is a buffer.
+ * Offsets are in bytes from the start of the image.  The tables below start on a page boundary and no
+ * element crosses a page.  Everything the kernel reads is in this header; what only the proxy reads (the
+ * L7 part) is described in policy/image.h and begins at l7_off.
+ *
+ * Automata.  A deterministic automaton over bytes with displaced rows:
+ *     step(s, b):  c = cells[states[s].base + b];  return c.check == s ? c.next : states[s].def;
+ * State 0 is dead: base 0, def 0, accept 0, and no cell has check 0.
+ * Every base + 255 is below ncells (validated by both readers).
+ *
+ *   bin   input: the bytes of an absolute path.  accept: index into the table of binary sets
+ *   dst   input: 'n' host 0x00 port  |  '4' 4 address bytes port  |  '6' 16 address bytes port
+ *         host in lower case without trailing dot; port and address in network order.
+ *         accept after the port: index into the table of destination sets.
+ *         accept after 0x00 or the last address byte (before the port): the union over all ports
+ *         (what the resolver asks), eps then empty.
+ * Accept 0 is the empty set in both tables (element 0 is all zero).
+ */
+#define OSH_IMG_MAGIC 0x4d494853304f5348ull /* "HSO0SHIM" */
+#define OSH_IMG_VERSION 1
+#define OSH_IMG_PAGE 4096u
+
+struct osh_img_state {
+	__u32 base;
+	__u32 def;
+	__u32 accept;
+	__u32 pad;
+};
+_Static_assert(sizeof(struct osh_img_state) == 16, "abi");
+
+struct osh_img_cell {
+	__u32 check;
+	__u32 next;
+};
+_Static_assert(sizeof(struct osh_img_cell) == 8, "abi");
+
+struct osh_img_dfa {
+	__u32 states_off; /* struct osh_img_state[nstates] */
+	__u32 nstates;
+	__u32 cells_off; /* struct osh_img_cell[ncells] */
+	__u32 ncells;
+	__u32 start;
+	__u32 pad;
+};
+
+/* Which blocks a path matches.  self: as executable or script; anc: as ancestor or replaced image;
+ * the t variants: when the process is tainted (entries with allow_tainted, and the patterns that match
+ * every path, since taint takes nothing from those). */
+struct osh_img_binset {
+	__u64 self[OSH_BLOCK_WORDS];
+	__u64 anc[OSH_BLOCK_WORDS];
+	__u64 tself[OSH_BLOCK_WORDS];
+	__u64 tanc[OSH_BLOCK_WORDS];
+};
+_Static_assert(sizeof(struct osh_img_binset) == 256, "abi");
+
+/* Which blocks a destination matches.  any: with any endpoint; proxy: with an endpoint that needs the
+ * proxy (inspected, or tls: skip); native: with an L4 endpoint that does not. */
+struct osh_img_dstset {
+	__u64 any[OSH_BLOCK_WORDS];
+	__u64 proxy[OSH_BLOCK_WORDS];
+	__u64 native[OSH_BLOCK_WORDS];
+	__u32 eps_off; /* L7: offset of __u32 endpoint index[neps]; user space only */
+	__u32 neps;
+	__u64 pad[7];
+};
+_Static_assert(sizeof(struct osh_img_dstset) == 256, "abi");
+
+struct osh_img_hdr {
+	__u64 magic;
+	__u32 version;
+	__u32 nblocks;
+	__u64 size; /* bytes, a multiple of OSH_IMG_PAGE, below 1 GiB */
+	struct osh_img_dfa bin;
+	struct osh_img_dfa dst;
+	__u32 binset_off; /* struct osh_img_binset[nbinsets] */
+	__u32 nbinsets;
+	__u32 dstset_off; /* struct osh_img_dstset[ndstsets] */
+	__u32 ndstsets;
+	__u32 l7_off; /* struct img_l7_hdr, policy/image.h */
+	__u32 pad;
+	__u8 sha256[32]; /* of the policy's canonical text; for people */
+};
+_Static_assert(sizeof(struct osh_img_hdr) == 128, "abi");
+
+/* `current`: the one word whose store is the reload. */
+#define OSH_CURRENT(gen) (((__u64)(gen) << 1) | ((gen)&1))
+#define OSH_CURRENT_GEN(w) ((w) >> 1)
+#define OSH_CURRENT_SLOT(w) ((w)&1)
+
+/* --------------------------------------------------------------------------------- processes -- */
+
+/* Variables that put foreign code into a program (design: taint).  Index + 1 is osh_ident.taint. */
+#define OSH_TAINT_VARS(X)                                                                         \
+	X("LD_PRELOAD") X("LD_AUDIT") X("LD_LIBRARY_PATH") X("LD_ORIGIN_PATH") X("LD_PROFILE")     \
+	X("GCONV_PATH") X("LOCPATH") X("OPENSSL_CONF") X("OPENSSL_ENGINES") X("OPENSSL_MODULES")   \
+	X("SSLKEYLOGFILE") X("BUN_OPTIONS") X("BUN_INSPECT_PRELOAD") X("GLIBC_TUNABLES")           \
+	X("MALLOC_TRACE") X("GTK_MODULES") X("QT_PLUGIN_PATH") X("GIO_EXTRA_MODULES")
+#define OSH_TAINT_ENV_TOO_LONG 255 /* osh_ident.taint: environment longer than the hook scans */
+#define OSH_TAINT_ENV_UNREADABLE 254
+
+/* Variables that put code into an interpreter: they take the script part of the identity. */
+#define OSH_INTERP_VARS(X)                                                                        \
+	X("NODE_OPTIONS") X("NODE_PATH") X("PYTHONPATH") X("PYTHONSTARTUP") X("PYTHONHOME")        \
+	X("PYTHONINSPECT") X("PYTHONUSERBASE") X("PERL5OPT") X("PERL5LIB") X("PERLLIB") X("PERL5DB") \
+	X("RUBYOPT") X("RUBYLIB") X("BASH_ENV") X("ENV") X("ZDOTDIR") X("GIT_SSH_COMMAND") X("GIT_SSH") \
+	X("GIT_EXEC_PATH") X("GIT_CONFIG_COUNT") X("GIT_CONFIG_GLOBAL") X("GIT_PROXY_COMMAND")     \
+	X("GIT_EXTERNAL_DIFF") X("GIT_ASKPASS") X("SSH_ASKPASS") X("PAGER") X("GIT_PAGER") X("EDITOR") \
+	X("JAVA_TOOL_OPTIONS") X("_JAVA_OPTIONS") X("JDK_JAVA_OPTIONS") X("CLASSPATH") X("LUA_INIT") \
+	X("LUA_PATH") X("LUA_CPATH") X("PHPRC") X("PHP_INI_SCAN_DIR") X("DENO_DIR")
+
+/* Who asks: what the exec hook recorded, copied by value into events, flows and natives. */
+struct osh_ident {
+	__u32 exe;	/* path id; 0: executable without a path (memfd, deleted): matches nothing */
+	__u32 script;	/* path id of the script that the kernel was asked to run, or 0 */
+	__u32 taint;	/* 0, or 1 + index in OSH_TAINT_VARS, or OSH_TAINT_ENV_*; sticks to children */
+	__u32 nanc;	/* entries of anc, newest first */
+	__u32 anc[OSH_ANCESTORS_MAX];
+};
+_Static_assert(sizeof(struct osh_ident) == 80, "abi");
+
+/* Union of the blocks that an identity matches under generation gen; filled on first use. */
+struct osh_bits_cache {
+	__u64 gen; /* written last; 0: empty */
+	__u64 bits[OSH_BLOCK_WORDS];
+};
+
+/* Map procs: key __u32 tgid (initial PID namespace). */
+struct osh_proc {
+	__u64 start_time; /* group leader's start_time (ns, boot clock): a reused pid has no record */
+	__u64 exec_id;	  /* self_exec_id after the exec: a missed exec leaves no identity */
+	struct osh_ident id;
+	struct osh_bits_cache cache[OSH_SLOTS];
+};
+
+/* Map paths: key __u32 path id.  Map path_ids: key char[OSH_PATH_MAX] zero-padded, value __u32. */
+struct osh_path {
+	__u32 len; /* without NUL */
+	__u32 pad;
+	struct {
+		__u64 gen; /* written last */
+		__u32 set; /* index of binary set */
+		__u32 pad;
+	} cache[OSH_SLOTS];
+	char path[OSH_PATH_MAX]; /* NUL-terminated, zero-padded */
+};
+
+/* ------------------------------------------------------------------------------------- names -- */
+
+struct osh_pin {
+	__u8 family; /* 4 or 6 */
+	__u8 pad[3];
+	__u32 failed; /* kernel: boot seconds of the last failed connect, 0 none */
+	__u8 addr[16]; /* network order; IPv4 in the first four bytes */
+};
+_Static_assert(sizeof(struct osh_pin) == 24, "abi");
+
+/* Map names: key __u32 synthetic address, network order.  Written by the proxy (whole values), read by
+ * the kernel, which writes cache, rotate, used and pin.failed. */
+struct osh_name {
+	__u64 expires; /* boot clock ns after which pins are not used; 0 with npins 0: never resolved */
+	__u64 used;    /* boot clock ns of the last connect, for eviction */
+	__u32 npins;
+	__u32 rotate;
+	struct osh_pin pins[OSH_PIN_MAX]; /* checked against the policy by the resolver */
+	struct {
+		__u64 gen;   /* written last */
+		__u32 state; /* of dst, after 'n' host 0x00 */
+		__u32 pad;
+	} cache[OSH_SLOTS];
+	__u32 len;
+	char name[OSH_NAME_MAX]; /* lower case, NUL-terminated */
+	__u32 pad;
+};
+
+/* ------------------------------------------------------------------------------------- flows -- */
+
+/* A destination as the program meant it. */
+struct osh_dst {
+	__u32 name_addr; /* synthetic address, network order, when it was a name; else 0 */
+	__u16 port;	 /* host order */
+	__u8 family;	 /* 4 or 6: of addr */
+	__u8 pad;
+	__u8 addr[16]; /* literal address (name_addr == 0), or the real address dialled; network order */
+};
+_Static_assert(sizeof(struct osh_dst) == 24, "abi");
+
+enum osh_flow_kind {
+	OSH_FLOW_L7 = 1,    /* an endpoint that matched needs the proxy */
+	OSH_FLOW_RELAY = 2, /* L4 endpoint whose real address the socket's family cannot reach, or that has
+			       no pin yet: relayed unopened, but judged and checked all the same */
+	OSH_FLOW_DNS = 3,   /* TCP port 53, to the resolver */
+};
+
+/* Left by the client's sockops program for the acceptor; storage `accepted` of the accepted socket (user
+ * space reads it with the socket's descriptor as key). */
+struct osh_flow {
+	__u64 gen;    /* generation that admitted it */
+	__u64 cookie; /* of the client's socket */
+	__u32 pid;    /* tgid, initial PID namespace */
+	__u32 uid;
+	__u32 kind; /* enum osh_flow_kind */
+	__u32 pad;
+	struct osh_ident id;
+	struct osh_dst dst;
+};
+_Static_assert(sizeof(struct osh_flow) == 136, "abi");
+
+/* Map flows: key.  IPv4 addresses in mapped form. */
+struct osh_flow_key {
+	__u8 addr[16]; /* the client's, network order */
+	__u16 port;    /* the client's, host order */
+	__u16 pad[3];
+};
+_Static_assert(sizeof(struct osh_flow_key) == 24, "abi");
+
+/* Map natives: key __u64 socket cookie.  Entered by the connect hook, removed at sock_release. */
+struct osh_native {
+	__u64 gen;
+	__u32 pid;
+	__u32 pad;
+	struct osh_ident id;
+	struct osh_dst dst; /* addr: the real address dialled */
+};
+_Static_assert(sizeof(struct osh_native) == 120, "abi");
+
+/* Map dns_clients: key struct osh_flow_key of the asking UDP socket. */
+struct osh_dns_client {
+	struct osh_ident id;
+	__u32 pid;
+	__u32 has_id; /* 0: the asker had no valid record */
+};
+_Static_assert(sizeof(struct osh_dns_client) == 88, "abi");
+
+/* ------------------------------------------------------------------------------------ events -- */
+
+enum osh_action { OSH_ALLOW = 1, OSH_DENY = 2 };
+
+enum osh_reason {
+	OSH_R_NONE = 0,
+	OSH_R_NO_MATCH,	      /* "no matching network policy" */
+	OSH_R_BINARY,	      /* "binary not in policy NAME" (event.block) */
+	OSH_R_NO_IDENTITY,    /* "no identity" */
+	OSH_R_TAINTED,	      /* "tainted: VARIABLE" (id.taint) */
+	OSH_R_NAME_EXPIRED,   /* "name expired" */
+	OSH_R_ADDRESS,	      /* "address not allowed (ADDRESS: CLASS)" (event.aux: enum osh_addr_class) */
+	OSH_R_PROTOCOL,	      /* "protocol not allowed (PROTO)" (event.proto, event.aux: socket type) */
+	OSH_R_HOST_LOOPBACK,  /* "loopback service of the host" */
+	OSH_R_UNIX,	      /* "unix socket not allowed" */
+	OSH_R_NO_POLICY,      /* no policy loaded yet: "no policy loaded" */
+	OSH_R_TABLE_FULL,     /* "connection table full" */
+	OSH_R_BIND,	      /* "port reserved by the host" */
+	OSH_R_SOCKOPT,	      /* "SO_REUSEPORT not allowed" */
+	OSH_R_INBOUND,	      /* "inbound connection from outside" */
+};
+
+enum osh_event_kind {
+	OSH_EV_CONNECT = 1, /* connect() or sendto() of an Internet socket */
+	OSH_EV_SOCKET = 2,  /* socket() refused by sock_create */
+	OSH_EV_BIND = 3,
+	OSH_EV_SOCKOPT = 4,
+};
+
+/* Ring buffer events: one fixed-size record each. */
+struct osh_event {
+	__u64 time; /* boot clock, ns (bpf_ktime_get_boot_ns) */
+	__u64 gen;
+	__u32 pid; /* tgid */
+	__u32 uid;
+	__u32 kind;	/* enum osh_event_kind */
+	__u32 action;	/* enum osh_action */
+	__u32 reason;	/* enum osh_reason */
+	__u32 aux;
+	__u32 proto;	/* IPPROTO_* */
+	__u32 verdict;	/* allow: 0 native, else enum osh_flow_kind */
+	__u32 block;	/* deciding or nearest block, or ~0 */
+	__u32 pad;
+	struct osh_ident id;
+	struct osh_dst dst;
+};
+_Static_assert(sizeof(struct osh_event) == 160, "abi");
+
+/* Map stats: per-CPU array of counters. */
+enum osh_stat {
+	OSH_STAT_EVENT_LOST_DENY = 0, /* ring buffer full */
+	OSH_STAT_EVENT_LOST_ALLOW,
+	OSH_STAT_NO_PATH,	/* exec whose path could not be resolved */
+	OSH_STAT_PROC_LOST,	/* procs full or update failed: process without identity */
+	OSH_STAT_FLOW_LOST,	/* flow or native table full: connection denied */
+	OSH_STAT_INBOUND,	/* SYNs from outside dropped */
+	OSH_STAT_NO_FLOW,	/* connections to the proxy without a flow record: reset */
+	OSH_STAT_MAX,
+};
