@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * images.h - the policy images that the proxy has mapped, the `current` word, and who a caller is.
+ *
+ * A request or a query takes one view and decides everything from it.  Views stay valid until the next turn of
+ * the event loop.
+ */
+#pragma once
+
+#include "policy/policy.h"
+
+struct images;
+
+struct image_view {
+	uint64_t gen; /* 0: no policy; deny */
+	const struct image *img;
+};
+
+/* Loads `current` once (acquire).  A generation that has not been mapped gives gen 0: deny. */
+struct image_view images_current(const struct images *im);
+
+/* The blocks that the caller matches under the view: path ids are looked up in the `paths` map and cached.
+ * An id that is gone matches nothing. */
+void images_ident_bits(struct images *im, struct image_view v, const struct osh_ident *id,
+		       struct block_bits *ret);
+
+/* Path string of an id, for error bodies; "" when it is gone.  Points into a cache, valid until the next call. */
+const char *images_path(struct images *im, uint32_t path_id);
+
+int images_new(int fd_current, int fd_paths, struct images **ret); /* takes the descriptors */
+struct images *images_free(struct images *im);
+/* Maps and validates; keeps at most OSH_SLOTS.  Takes the descriptor. */
+int images_add(struct images *im, uint64_t gen, uint64_t size, int fd);
