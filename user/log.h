@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * log.h - the record of decisions: one JSON object a line in segments under OSH_STATE_DIR/NAME/log/, shown as logfmt
+ * or JSON by `osh-enforce logs`.
+ *
+ * Written by the supervisor only.  Strings in a record may hold any bytes: they are made safe here, once, so that no
+ * control byte and no invalid UTF-8 ever reaches a file or a terminal.
+ */
+#pragma once
+
+#include "policy/base.h"
+
+enum log_level { LOG_L_DEBUG, LOG_L_INFO, LOG_L_WARN, LOG_L_ERROR };
+
+#define LOG_FIELDS_MAX 40
+#define LOG_SEGMENT_MAX (16u << 20) /* bytes; then a new segment */
+#define LOG_SEGMENTS_MAX 16	    /* the oldest goes, and its loss is stated in the next line */
+
+struct log_field {
+	const char *key; /* a literal: [a-z0-9_] */
+	enum { LOG_F_STRING, LOG_F_UINT, LOG_F_INT } type;
+	struct slice s; /* any bytes, at most 4096 are kept */
+	uint64_t u;
+	int64_t i;
+};
+
+struct log_record {
+	uint64_t time_ns; /* wall clock */
+	enum log_level level;
+	const char *kind; /* "connect", "request", "policy", "sandbox", ... */
+	size_t n;
+	struct log_field f[LOG_FIELDS_MAX];
+};
+
+void log_init(struct log_record *r, enum log_level level, const char *kind, uint64_t time_ns);
+void log_str(struct log_record *r, const char *key, struct slice value); /* empty values are kept */
+void log_uint(struct log_record *r, const char *key, uint64_t value);
+void log_int(struct log_record *r, const char *key, int64_t value);
+
+struct log;
+int log_open(const char *dir, const char *sandbox, struct log **ret); /* creates dir; continues the last segment,
+	dropping a line cut short by a crash */
+struct log *log_close(struct log *l);
+/* Buffers; log_flush() writes out in one write.  A record that could not be written (disk full) is counted and the
+ * count is written as a line of kind "log" when writing works again. */
+void log_write(struct log *l, const struct log_record *r);
+int log_flush(struct log *l);
+uint64_t log_lost(const struct log *l);
+
+/* One stored line (JSON) to logfmt, newline excluded.  -EBADMSG: not a line of ours. */
+int log_line_to_logfmt(struct slice json_line, char **ret);
