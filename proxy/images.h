@@ -29,5 +29,9 @@ const char *images_path(struct images *im, uint32_t path_id);
 
 int images_new(int fd_current, int fd_paths, struct images **ret); /* takes the descriptors */
 struct images *images_free(struct images *im);
+/* Replaces the look-up in the `paths` map (for tests, which have no BPF): 0 and *ret filled, or -errno. */
+typedef int (*images_lookup_fn)(void *arg, uint32_t path_id, struct osh_path *ret);
+void images_set_lookup(struct images *im, images_lookup_fn fn, void *arg);
+
 /* Maps and validates; keeps at most OSH_SLOTS.  Takes the descriptor. */
 int images_add(struct images *im, uint64_t gen, uint64_t size, int fd);
