@@ -1,0 +1,270 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * usage.c - every help text, and option reading with messages that say what to do.
+ *
+ * Nothing here runs a command or looks at the system.
+ */
+#include "user/usage.h"
+
+#include "policy/diag.h"
+
+#include <stdarg.h>
+
+struct help {
+	const char *name, *summary;
+	const char *synopsis; /* without "osh-enforce " */
+	const char *text;
+};
+
+static const struct help helps[] = {
+	{"run", "run a command so that it can only do what a policy allows",
+	 "run [OPTIONS] [--] COMMAND [ARGUMENT...]",
+	 "Starts a sandbox, runs COMMAND in it on this terminal, and removes the sandbox when COMMAND\n"
+	 "ends.  COMMAND is found on the PATH of the user it runs as: the policy's run_as_user, else\n"
+	 "the user who called sudo.\n"
+	 "\n"
+	 "Policy and sandbox:\n"
+	 "  --policy FILE         the policy (default: $OSH_ENFORCE_POLICY, else the built-in one)\n"
+	 "  --name NAME           name of the sandbox: [a-z0-9][a-z0-9_.-]*, at most 48 bytes\n"
+	 "                        (default: one is chosen)\n"
+	 "  --keep                keep the sandbox when COMMAND ends, until `osh-enforce delete`\n"
+	 "  --dry-run             say what would be allowed and how the walls would stand; run nothing\n"
+	 "\n"
+	 "Network:\n"
+	 "  --add-host NAME:IP    NAME resolves to IP in this sandbox (repeatable)\n"
+	 "  --upstream-ca FILE    PEM certificates to trust upstream, beside the system's (repeatable)\n"
+	 "\n"
+	 "Files and environment:\n"
+	 "  --workdir D           directory to start in (default: the current one)\n"
+	 "  --allow-any-workdir   accept a workdir that opens too much: /, /etc, a whole home\n"
+	 "  --ro PATH             also show PATH, read-only (repeatable)\n"
+	 "  --rw PATH             also show PATH, read-write (repeatable)\n"
+	 "  --env K=V             set variable K (repeatable)\n"
+	 "  --env K               pass variable K on from the caller\n"
+	 "  --env-file F          set the variables in F, one K=V a line (repeatable)\n"
+	 "\n"
+	 "  -v, --verbose         say what is done, and which variables were not passed on\n"
+	 "  -h, --help            this text\n"
+	 "\n"
+	 "Exit status: that of COMMAND; 128+N if signal N ended it; 127 not found; 126 found but not\n"
+	 "executable; 125 when osh-enforce itself failed.\n"},
+	{"exec", "run one more command in a running sandbox", "exec NAME [--] COMMAND [ARGUMENT...]",
+	 "Runs COMMAND in the sandbox NAME, on this terminal, with the rights that its policy gives\n"
+	 "now, and ends with its exit status (see `osh-enforce run --help`).\n"
+	 "\n"
+	 "  -h, --help            this text\n"},
+	{"connect", "open a shell in a running sandbox", "connect NAME",
+	 "Opens the shell of the sandbox's user in the sandbox NAME, on this terminal.\n"
+	 "\n"
+	 "  -h, --help            this text\n"},
+	{"list", "list the sandboxes of this host", "list [--format text|json]",
+	 "One line a sandbox: name, running or dead, user, policy, revision, commands, uptime.  A dead\n"
+	 "sandbox is one whose supervisor is gone: nothing it denied opens; `delete` clears it up.\n"
+	 "\n"
+	 "      --format F        text (default) or json\n"
+	 "  -h, --help            this text\n"},
+	{"status", "show everything about one sandbox", "status [NAME] [--format text|json]",
+	 "NAME may be left out when one sandbox runs.\n"
+	 "\n"
+	 "      --format F        text (default) or json\n"
+	 "  -h, --help            this text\n"
+	 "\n"
+	 "Exit status: 0 running, 1 no such sandbox, 3 dead.\n"},
+	{"reload", "give a running sandbox another policy, at once and whole",
+	 "reload [NAME] --policy FILE [--wait] [--timeout S]",
+	 "Checks FILE, then swaps the network rules of the sandbox: all of them or none.  Running\n"
+	 "processes gain and lose rights like new ones; connections that FILE does not allow are cut.\n"
+	 "A file that changes a static section (files, identity) is refused, naming the field.  NAME\n"
+	 "may be left out when one sandbox runs.\n"
+	 "\n"
+	 "      --policy FILE     the policy\n"
+	 "      --wait            return when every decision is made by the new policy\n"
+	 "      --timeout S       give up after S seconds\n"
+	 "  -h, --help            this text\n"
+	 "\n"
+	 "Exit status: 0 loaded; 1 refused, with all errors printed; 124 timed out.\n"},
+	{"delete", "end a sandbox and remove all it left", "delete NAME",
+	 "Kills what runs in the sandbox NAME and removes its cgroup, BPF pins, files and logs.\n"
+	 "\n"
+	 "  -h, --help            this text\n"},
+	{"logs", "show what was allowed and denied", "logs [NAME] [OPTIONS]",
+	 "NAME may be left out when one sandbox runs.\n"
+	 "\n"
+	 "      --since D         only the last 90s, 5m, 2h, 1d; or since a time as 2030-01-31T12:00:00Z\n"
+	 "      --level L         debug, info, warn, error: that level and above.  Allows are info,\n"
+	 "                        denies and audit hits are warn\n"
+	 "      --tail            go on with what comes, until Ctrl-C or the sandbox is deleted\n"
+	 "      --format F        logfmt (default) or json: one object a line\n"
+	 "  -h, --help            this text\n"},
+	{"policy", "check a policy without running anything", "policy check FILE",
+	 "Prints every error and warning of FILE with line and column.\n"
+	 "\n"
+	 "  -h, --help            this text\n"
+	 "\n"
+	 "Exit status: 0 good (warnings included), 1 has errors.\n"},
+	{"doctor", "try what this kernel offers, and say how to get what is missing",
+	 "doctor [--format text|json]",
+	 "Tries each thing that osh-enforce is built on, by doing it in a child process and a cgroup\n"
+	 "of its own, and cleans up.  Without root it tries what it can.\n"
+	 "\n"
+	 "      --format F        text (default) or json\n"
+	 "  -h, --help            this text\n"
+	 "\n"
+	 "Exit status: 0 when everything required is there, else 1.\n"},
+};
+
+static const struct help *help_find(const char *name)
+{
+	for (size_t i = 0; name && i < ARRAY_LEN(helps); i++)
+		if (strcmp(helps[i].name, name) == 0)
+			return &helps[i];
+	return NULL;
+}
+
+const char *usage_summary(const char *name)
+{
+	const struct help *h = help_find(name);
+
+	return h ? h->summary : NULL;
+}
+
+static void print_program(FILE *out)
+{
+	fputs("usage: osh-enforce COMMAND [OPTIONS]\n"
+	      "\n"
+	      "Runs programs so that they can only do what a policy file says: which files they see, and,\n"
+	      "per executable, which hosts, ports and HTTP requests.\n"
+	      "\n"
+	      "Commands:\n",
+	      out);
+	for (size_t i = 0; i < ARRAY_LEN(helps); i++)
+		fprintf(out, "  %-9s %s\n", helps[i].name, helps[i].summary);
+	fputs("\n"
+	      "  osh-enforce COMMAND --help    more on one command\n"
+	      "  osh-enforce --version\n"
+	      "\n"
+	      "First steps:\n"
+	      "  sudo osh-enforce doctor\n"
+	      "  sudo osh-enforce run --policy policy.yaml -- curl https://api.github.com/zen\n"
+	      "  sudo osh-enforce logs --since 5m\n",
+	      out);
+}
+
+void usage_print(const char *name, FILE *out)
+{
+	const struct help *h = help_find(name);
+
+	if (!h) {
+		print_program(out);
+		return;
+	}
+	fprintf(out, "usage: osh-enforce %s\n\n%s", h->synopsis, h->text);
+}
+
+int usage_status(const char *name)
+{
+	static const char *const own[] = {"run", "exec", "connect"};
+
+	for (size_t i = 0; name && i < ARRAY_LEN(own); i++)
+		if (strcmp(own[i], name) == 0)
+			return USAGE_EXIT_RUN;
+	return USAGE_EXIT;
+}
+
+const char *usage_suggest(const char *name)
+{
+	const char *known[ARRAY_LEN(helps)];
+
+	for (size_t i = 0; i < ARRAY_LEN(helps); i++)
+		known[i] = helps[i].name;
+	return diag_suggest(slice_str(name), known, ARRAY_LEN(known));
+}
+
+int usage_error(const char *name, const char *fmt, ...)
+{
+	bool known = help_find(name) != NULL;
+	va_list ap;
+
+	fprintf(stderr, "osh-enforce%s%s: ", known ? " " : "", known ? name : "");
+	va_start(ap, fmt);
+	vfprintf(stderr, fmt, ap);
+	va_end(ap);
+	fprintf(stderr, "\nTry: osh-enforce %s%s--help\n", known ? name : "", known ? " " : "");
+	return usage_status(name);
+}
+
+/* The long option that was meant by `--word` (or `--word=value`). */
+static const char *option_suggest(struct slice word, const struct option *longopts)
+{
+	const char *known[64];
+	size_t n = 0;
+
+	while (n < ARRAY_LEN(known) && longopts[n].name) {
+		known[n] = longopts[n].name;
+		n++;
+	}
+	return diag_suggest(word, known, n);
+}
+
+static void bad_long_option(const char *cmd, const char *arg, const struct option *longopts)
+{
+	struct slice word = {(const uint8_t *)arg + 2, strcspn(arg + 2, "=")};
+	const char *meant = option_suggest(word, longopts);
+
+	for (const struct option *o = longopts; o->name; o++)
+		if (o->has_arg == no_argument && slice_eq_str(word, o->name)) {
+			usage_error(cmd, "option '--%s' takes no value", o->name);
+			return;
+		}
+	if (meant)
+		usage_error(cmd, "unknown option '--%.*s' (did you mean '--%s'?)", (int)word.n,
+			    (const char *)word.p, meant);
+	else
+		usage_error(cmd, "unknown option '--%.*s'", (int)word.n, (const char *)word.p);
+}
+
+/* Values of longopts are chars for options with a short form, other numbers for the rest. */
+static void missing_value(const char *cmd, const struct option *longopts, int val)
+{
+	for (const struct option *o = longopts; o->name; o++)
+		if (o->val == val) {
+			usage_error(cmd, "option '--%s' needs a value", o->name);
+			return;
+		}
+	usage_error(cmd, "option '-%c' needs a value", val);
+}
+
+int usage_getopt(int argc, char **argv, const char *shortopts, const struct option *longopts)
+{
+	char s[64];
+	int before = optind ? optind : 1, c;
+
+	/* A ':' after the ordering character makes getopt tell "no value" from "unknown". */
+	snprintf(s, sizeof(s), "%.1s:%s", *shortopts == '+' ? "+" : "",
+		 shortopts + (*shortopts == '+'));
+	opterr = 0;
+	c = getopt_long(argc, argv, s, longopts, NULL);
+	if (c == ':') {
+		missing_value(argv[0], longopts, optopt);
+		return '?';
+	}
+	if (c == '?') {
+		const char *arg = argv[optind > before ? optind - 1 : before];
+
+		if (arg && strncmp(arg, "--", 2) == 0)
+			bad_long_option(argv[0], arg, longopts);
+		else
+			usage_error(argv[0], "unknown option '-%c'", optopt);
+	}
+	return c;
+}
+
+int usage_choice(const char *name, const char *option, const char *value, const char *a, const char *b)
+{
+	if (strcmp(value, a) == 0)
+		return 0;
+	if (strcmp(value, b) == 0)
+		return 1;
+	usage_error(name, "--%s: '%s' is neither %s nor %s", option, value, a, b);
+	return -EINVAL;
+}
