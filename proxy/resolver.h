@@ -11,9 +11,17 @@
 #include "policy/policy.h"
 #include "proxy/images.h"
 #include "proxy/loop.h"
+#include "proxy/resolved.h"
+#include "proxy/resolver_maps.h"
 #include "proxy/wire.h"
 
 struct resolver;
+
+/* A name that client may reach natively resolves to an address it may not: for the log, "address not allowed
+ * (ADDRESS: CLASS)".  Called in the turn of the question. */
+typedef void (*resolver_refused_fn)(void *arg, const struct osh_dns_client *client, struct slice name,
+				    uint8_t family, const uint8_t addr[16],
+				    enum osh_addr_class class);
 
 struct resolver_config {
 	struct loop *loop;
@@ -22,11 +30,15 @@ struct resolver_config {
 	int udp4, udp6;			 /* taken; bound sockets of the resolver */
 	int map_names, map_dns_clients;	 /* taken */
 	int hosts;			 /* taken: memfd, lines as /etc/hosts, later lines win */
+	resolver_refused_fn on_refused;	 /* or NULL */
+	void *on_refused_arg;
+	const struct resolver_maps *maps; /* tests only: instead of map_names and map_dns_clients; copied */
 };
-/* Rebuilds the pool from the names map, so that a restarted proxy gives the same addresses. Call before
+/* The descriptors are taken whatever happens; any of them may be -1 (no IPv6, no hosts).
+ * Rebuilds the pool from the names map, so that a restarted proxy gives the same addresses. Call before
  * the proxy gives up access to files (c-ares reads none after this). */
 int resolver_new(const struct resolver_config *c, struct resolver **ret);
-struct resolver *resolver_free(struct resolver *r);
+struct resolver *resolver_free(struct resolver *r); /* takes NULL; after all resolve_query are gone */
 
 /* Name behind a synthetic address (network order); n == 0: none.  Valid until the next turn of the loop. */
 struct slice resolver_name(struct resolver *r, uint32_t synthetic);
@@ -41,14 +53,6 @@ void resolver_accept_tcp(struct resolver *r, int fd, const struct osh_flow *flow
 /* After a swap: pins that the new policy would not allow are taken out. */
 void resolver_policy_changed(struct resolver *r);
 
-struct resolved {
-	size_t n;
-	uint64_t expires; /* boot clock, ns */
-	struct {
-		uint8_t family; /* 4 or 6 */
-		uint8_t addr[16];
-	} a[16];
-};
 /* Looks a name up (hosts, cache, then upstream A and AAAA).  cb is called exactly once, never before
  * resolve_start returns; error 0, or -ENOENT (NXDOMAIN or no address), -EAGAIN (SERVFAIL), -ETIMEDOUT.  Addresses
  * are NOT checked against the policy: the caller uses image_address_allowed() on each and dials what it checked. */
