@@ -271,7 +271,8 @@ _Static_assert(sizeof(struct osh_pin) == 24, "abi");
 /* Map names: key __u32 synthetic address, network order.  Written by the proxy (whole values), read by
  * the kernel, which writes cache, rotate, used and pin.failed. */
 struct osh_name {
-	__u64 expires; /* boot clock ns after which pins are not used; 0 with npins 0: never resolved */
+	__u64 expires; /* boot clock ns after which pins are not used.  npins 0: expires 0 never resolved; else an
+			  address of the answer was refused, it stands in pins[0] for the log */
 	__u64 used;    /* boot clock ns of the last connect, for eviction */
 	__u32 npins;
 	__u32 rotate;
@@ -299,6 +300,7 @@ struct osh_dst {
 _Static_assert(sizeof(struct osh_dst) == 24, "abi");
 
 enum osh_flow_kind {
+	OSH_FLOW_NATIVE = 0,
 	OSH_FLOW_L7 = 1,    /* an endpoint that matched needs the proxy */
 	OSH_FLOW_RELAY = 2, /* L4 endpoint whose real address the socket's family cannot reach, or that has
 			       no pin yet: relayed unopened, but judged and checked all the same */
@@ -327,15 +329,8 @@ struct osh_flow_key {
 };
 _Static_assert(sizeof(struct osh_flow_key) == 24, "abi");
 
-/* Map natives: key __u64 socket cookie.  Entered by the connect hook, removed at sock_release. */
-struct osh_native {
-	__u64 gen;
-	__u32 pid;
-	__u32 pad;
-	struct osh_ident id;
-	struct osh_dst dst; /* addr: the real address dialled */
-};
-_Static_assert(sizeof(struct osh_native) == 120, "abi");
+/* Map natives: key __u64 socket cookie, value struct osh_flow (kind OSH_FLOW_NATIVE, dst.addr the real address
+ * dialled).  Entered by the connect hook, removed at sock_release. */
 
 /* Map dns_clients: key struct osh_flow_key of the asking UDP socket. */
 struct osh_dns_client {
@@ -352,7 +347,7 @@ enum osh_action { OSH_ALLOW = 1, OSH_DENY = 2 };
 enum osh_reason {
 	OSH_R_NONE = 0,
 	OSH_R_NO_MATCH,	      /* "no matching network policy" */
-	OSH_R_BINARY,	      /* "binary not in policy NAME" (event.block) */
+	OSH_R_BINARY,	      /* "binary not in policy NAME" (user space finds the block) */
 	OSH_R_NO_IDENTITY,    /* "no identity" */
 	OSH_R_TAINTED,	      /* "tainted: VARIABLE" (id.taint) */
 	OSH_R_NAME_EXPIRED,   /* "name expired" */
@@ -385,8 +380,8 @@ struct osh_event {
 	__u32 reason;	/* enum osh_reason */
 	__u32 aux;
 	__u32 proto;	/* IPPROTO_* */
-	__u32 verdict;	/* allow: 0 native, else enum osh_flow_kind */
-	__u32 block;	/* deciding or nearest block, or ~0 */
+	__u32 verdict;	/* allow: enum osh_flow_kind */
+	__u32 pad0;
 	__u32 pad;
 	struct osh_ident id;
 	struct osh_dst dst;

@@ -1,0 +1,254 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * decide.bpf.h - the verdict: bits(paths of the caller) AND bits(destination).
+ *
+ * Everything is computed from one load of `current`.  What a path or a name matches is cached per slot; a cache entry
+ * belongs to a generation, its generation is written last, and a slot is used again only after a grace period, so that
+ * an entry is never read half old and half new.
+ */
+#pragma once
+
+#define barrier_store() asm volatile("" ::: "memory")
+
+struct run_ctx {
+	__u64 cur;
+	__u32 states_off, cells_off;
+	__u32 state;
+	__u32 key; /* path id or synthetic address */
+	__u32 len;
+	__u32 pad;
+};
+
+/* One byte of an interned path through `bin`. */
+static long path_step(__u32 i, void *arg)
+{
+	struct run_ctx *c = arg;
+	void *img = image_of(c->cur);
+	struct osh_path *p = bpf_map_lookup_elem(&paths, &c->key);
+	__u64 at = i;
+
+	if (!img || !p || i >= c->len) {
+		if (i < c->len)
+			c->state = 0;
+		return 1;
+	}
+	asm volatile("%[at] &= 511" : [at] "+r"(at));
+	c->state = dfa_step(img, c->states_off, c->cells_off, c->state, (__u8)p->path[at]);
+	return c->state == 0;
+}
+
+/* Index of the binary set of a path id under cur; 0: none. */
+__noinline __u32 path_set(__u32 id, __u64 cur)
+{
+	struct osh_path *p = bpf_map_lookup_elem(&paths, &id);
+	__u32 slot = OSH_CURRENT_SLOT(cur);
+	__u64 gen = OSH_CURRENT_GEN(cur);
+	const struct osh_img_hdr *h;
+	struct run_ctx c = {.cur = cur, .key = id};
+	void *img = image_of(cur);
+	__u32 set;
+
+	if (!p || !img)
+		return 0;
+	if (p->cache[slot].gen == gen)
+		return p->cache[slot].set;
+	h = img_hdr(img);
+	if (!h)
+		return 0;
+	c.states_off = h->bin.states_off;
+	c.cells_off = h->bin.cells_off;
+	c.state = h->bin.start;
+	c.len = p->len;
+	bpf_loop(OSH_PATH_MAX, path_step, &c, 0);
+	set = dfa_accept(img, c.states_off, c.state);
+	if (set >= h->nbinsets)
+		set = 0;
+	p->cache[slot].set = set;
+	barrier_store();
+	p->cache[slot].gen = gen;
+	return set;
+}
+
+struct bits_ctx {
+	__u64 cur;
+	__u32 tgid;
+	__u32 binset_off;
+	__u64 bits[OSH_BLOCK_WORDS];
+};
+
+static long bits_step(__u32 i, void *arg)
+{
+	struct bits_ctx *c = arg;
+	struct osh_proc *r = bpf_map_lookup_elem(&procs, &c->tgid);
+	void *img = image_of(c->cur);
+	const struct osh_img_binset *s;
+	__u32 id, set;
+	const __u64 *w;
+
+	if (!r || !img)
+		return 1;
+	id = i == 0 ? r->id.exe : i == 1 ? r->id.script : r->id.anc[(i - 2) & (OSH_ANCESTORS_MAX - 1)];
+	if (!id)
+		return i >= 2;
+	set = path_set(id, c->cur);
+	if (!set)
+		return 0;
+	s = img_at(img, c->binset_off + set * sizeof(*s), sizeof(*s));
+	if (!s)
+		return 0;
+	if (r->id.taint)
+		w = i < 2 ? s->tself : s->tanc;
+	else
+		w = i < 2 ? s->self : s->anc;
+	for (int k = 0; k < OSH_BLOCK_WORDS; k++)
+		c->bits[k] |= w[k];
+	return 0;
+}
+
+/* Blocks that the record's paths match under cur.  The cached union is the usual way: one generation test. */
+static __always_inline void caller_bits(struct osh_proc *r, __u32 tgid, __u64 cur, void *img,
+					struct bits_ctx *c)
+{
+	__u32 slot = OSH_CURRENT_SLOT(cur);
+	__u64 gen = OSH_CURRENT_GEN(cur);
+	const struct osh_img_hdr *h;
+
+	if (r->cache[slot].gen == gen) {
+		for (int k = 0; k < OSH_BLOCK_WORDS; k++)
+			c->bits[k] = r->cache[slot].bits[k];
+		return;
+	}
+	__builtin_memset(c->bits, 0, sizeof(c->bits));
+	h = img_hdr(img);
+	if (!h)
+		return;
+	c->cur = cur;
+	c->tgid = tgid;
+	c->binset_off = h->binset_off;
+	bpf_loop(2 + OSH_ANCESTORS_MAX, bits_step, c, 0);
+	for (int k = 0; k < OSH_BLOCK_WORDS; k++)
+		r->cache[slot].bits[k] = c->bits[k];
+	barrier_store();
+	r->cache[slot].gen = gen;
+}
+
+static long name_step(__u32 i, void *arg)
+{
+	struct run_ctx *c = arg;
+	void *img = image_of(c->cur);
+	struct osh_name *n = bpf_map_lookup_elem(&names, &c->key);
+	__u64 at = i;
+
+	if (!img || !n || i >= c->len) {
+		if (i < c->len)
+			c->state = 0;
+		return 1;
+	}
+	asm volatile("%[at] &= 255" : [at] "+r"(at));
+	c->state = dfa_step(img, c->states_off, c->cells_off, c->state, (__u8)n->name[at]);
+	return c->state == 0;
+}
+
+/* State of `dst` after 'n' host 0x00. */
+__noinline __u32 name_state(__u32 addr, __u64 cur)
+{
+	struct osh_name *n = bpf_map_lookup_elem(&names, &addr);
+	__u32 slot = OSH_CURRENT_SLOT(cur);
+	__u64 gen = OSH_CURRENT_GEN(cur);
+	struct run_ctx c = {.cur = cur, .key = addr};
+	void *img = image_of(cur);
+	const struct osh_img_hdr *h;
+
+	if (!n || !img)
+		return 0;
+	if (n->cache[slot].gen == gen)
+		return n->cache[slot].state;
+	h = img_hdr(img);
+	if (!h)
+		return 0;
+	c.states_off = h->dst.states_off;
+	c.cells_off = h->dst.cells_off;
+	c.len = n->len;
+	c.state = dfa_step(img, c.states_off, c.cells_off, h->dst.start, 'n');
+	bpf_loop(OSH_NAME_MAX, name_step, &c, 0);
+	c.state = dfa_step(img, c.states_off, c.cells_off, c.state, 0);
+	n->cache[slot].state = c.state;
+	barrier_store();
+	n->cache[slot].gen = gen;
+	return c.state;
+}
+
+struct addr_run {
+	__u64 cur;
+	__u32 states_off, cells_off;
+	__u32 state;
+	__u32 len;
+	__u8 b[16];
+};
+
+static long addr_step(__u32 i, void *arg)
+{
+	struct addr_run *c = arg;
+	void *img = image_of(c->cur);
+	__u64 at = i;
+
+	if (!img || i >= c->len) {
+		if (i < c->len)
+			c->state = 0;
+		return 1;
+	}
+	asm volatile("%[at] &= 15" : [at] "+r"(at));
+	c->state = dfa_step(img, c->states_off, c->cells_off, c->state, c->b[at]);
+	return c->state == 0;
+}
+
+enum verdict { V_DENY, V_NATIVE, V_PROXY };
+
+/* The decision for destination d (name_addr, or a literal address) by a caller with these bits.  The block that user
+ * space names in the log is computed there, from the same image. */
+static __always_inline enum verdict decide(void *img, __u64 cur, const __u64 *caller, const struct osh_dst *d,
+					   __u32 *reason)
+{
+	const struct osh_img_hdr *h = img_hdr(img);
+	const struct osh_img_dstset *s;
+	__u32 state, set, states, cells;
+	__u64 any = 0, proxy = 0, covered = 0;
+
+	*reason = OSH_R_NO_MATCH;
+	if (!h)
+		return V_DENY;
+	states = h->dst.states_off;
+	cells = h->dst.cells_off;
+	if (d->name_addr) {
+		state = name_state(d->name_addr, cur);
+	} else {
+		struct addr_run c = {.cur = cur, .states_off = states, .cells_off = cells};
+
+		c.len = d->family == 4 ? 4 : 16;
+		__builtin_memcpy(c.b, d->addr, 16);
+		c.state = dfa_step(img, states, cells, h->dst.start, d->family == 4 ? '4' : '6');
+		bpf_loop(16, addr_step, &c, 0);
+		state = c.state;
+	}
+	state = dfa_step(img, states, cells, state, (__u8)(d->port >> 8));
+	state = dfa_step(img, states, cells, state, (__u8)d->port);
+	set = dfa_accept(img, states, state);
+	if (!set || set >= h->ndstsets)
+		return V_DENY;
+	s = img_at(img, h->dstset_off + set * sizeof(*s), sizeof(*s));
+	if (!s)
+		return V_DENY;
+#pragma unroll
+	for (int k = 0; k < OSH_BLOCK_WORDS; k++) {
+		any |= s->any[k] & caller[k];
+		covered |= s->any[k];
+		proxy |= s->proxy[k] & caller[k];
+	}
+	if (!any) {
+		if (covered)
+			*reason = OSH_R_BINARY;
+		return V_DENY;
+	}
+	*reason = OSH_R_NONE;
+	return proxy ? V_PROXY : V_NATIVE;
+}

@@ -1,0 +1,832 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * enforce.bpf.c - the kernel side of one sandbox.
+ *
+ *   hook                               where            job
+ *   tp_btf exec, fork, exit            global           who a process is (proc.bpf.h)
+ *   cgroup/connect4, connect6          agent            the decision; rewrite to a real address or to the proxy
+ *   cgroup/sendmsg4, sendmsg6          agent            UDP: DNS to the resolver, all else denied
+ *   cgroup/recvmsg4, recvmsg6          agent            DNS answers come from the server that was asked
+ *   cgroup/getpeername4, getpeername6  agent            programs see the address that they asked for
+ *   cgroup/sock_create                 agent            TCP and UDP only; tags the socket
+ *   cgroup/sock_release                agent            table entries go
+ *   cgroup/setsockopt                  agent            SO_REUSEPORT refused
+ *   cgroup/bind4, bind6                agent            ports of the host's listeners refused
+ *   cgroup_skb/ingress                 agent            nothing from outside but answers to our own connects
+ *   sockops                            agent            hand-off of the flow record before the SYN leaves
+ *   sockops                            proxy            the record moves to the accepted socket
+ *   cgroup_skb/ingress                 proxy            who asks the resolver
+ *   cgroup/connect4/6, sendmsg4/6      proxy            never-allowed ranges and the host refused to the proxy too
+ *
+ * Everything fails closed: what is missing (record, image, name, storage, room in a table) denies.
+ */
+#include "vmlinux.h"
+#include <bpf/bpf_core_read.h>
+#include <bpf/bpf_endian.h>
+#include <bpf/bpf_helpers.h>
+#include <bpf/bpf_tracing.h>
+
+#include "bpf/abi.h"
+#include "bpf/image.bpf.h"
+#include "bpf/maps.bpf.h"
+#include "bpf/proc.bpf.h"
+#include "bpf/decide.bpf.h"
+
+#define AF_INET 2
+#define AF_INET6 10
+#define SOL_SOCKET 1
+#define SO_REUSEPORT 15
+#define ECONNREFUSED 111
+#define DNS_PORT 53
+#define IFINDEX_LO 1
+#define PIN_RETRY_S 30
+#define TCP_FLAG_SYN 0x02
+#define TCP_FLAG_ACK 0x10
+
+char LICENSE[] SEC("license") = "Dual BSD/GPL";
+
+/* ------------------------------------------------------------------------------------ helpers -- */
+
+/* Record of the calling process, or NULL: reused pid, missed exec, none. */
+static __always_inline struct osh_proc *proc_current(__u32 *tgid)
+{
+	struct task_struct *t = bpf_get_current_task_btf();
+
+	*tgid = (__u32)t->tgid;
+	return proc_valid(*tgid, t->group_leader->start_time, t->self_exec_id);
+}
+
+static __always_inline bool ident_empty(const struct osh_ident *id)
+{
+	return !id->exe && !id->script && !id->nanc;
+}
+
+static __always_inline void mapped4(__u8 *addr, __be32 a)
+{
+	__u32 *w = (__u32 *)addr;
+
+	w[0] = 0;
+	w[1] = 0;
+	w[2] = bpf_htonl(0xffff);
+	w[3] = a;
+}
+
+static __always_inline bool is_host_addr(const struct osh_dst *d)
+{
+	struct addr_key k;
+
+	if (d->family == 4)
+		mapped4(k.addr, *(const __u32 *)d->addr);
+	else
+		__builtin_memcpy(k.addr, d->addr, 16);
+	return bpf_map_lookup_elem(&host_addrs, &k) != NULL;
+}
+
+static __always_inline enum osh_addr_class class_of(__u8 family, const __u8 *addr)
+{
+	const __u32 *a = (const __u32 *)addr;
+	__u32 w[4];
+
+	if (family == 4)
+		return osh_addr_class4(bpf_ntohl(a[0]));
+	for (int i = 0; i < 4; i++)
+		w[i] = bpf_ntohl(a[i]);
+	return osh_addr_class6(w);
+}
+
+/* The destination that the program gave, mapped IPv4 decoded, synthetic addresses recognised. */
+static __always_inline void dst_read(struct bpf_sock_addr *ctx, bool v6, struct osh_dst *d)
+{
+	__u32 *w = (__u32 *)d->addr;
+
+	__builtin_memset(d, 0, sizeof(*d));
+	d->port = bpf_ntohs((__u16)ctx->user_port);
+	if (!v6) {
+		d->family = 4;
+		w[0] = ctx->user_ip4;
+	} else {
+		w[0] = ctx->user_ip6[0];
+		w[1] = ctx->user_ip6[1];
+		w[2] = ctx->user_ip6[2];
+		w[3] = ctx->user_ip6[3];
+		if (!w[0] && !w[1] && w[2] == bpf_htonl(0xffff)) {
+			d->family = 4;
+			w[0] = w[3];
+			w[2] = 0;
+			w[3] = 0;
+		} else {
+			d->family = 6;
+		}
+	}
+	if (d->family == 4 && (bpf_ntohl(w[0]) & OSH_SYNTHETIC_MASK) == OSH_SYNTHETIC_NET)
+		d->name_addr = w[0];
+}
+
+static __always_inline void dst_write(struct bpf_sock_addr *ctx, bool v6, __u8 family, const __u8 *addr,
+				      __u16 port)
+{
+	const __u32 *w = (const __u32 *)addr;
+
+	ctx->user_port = bpf_htons(port);
+	if (!v6) {
+		ctx->user_ip4 = w[0];
+	} else if (family == 4) {
+		ctx->user_ip6[0] = 0;
+		ctx->user_ip6[1] = 0;
+		ctx->user_ip6[2] = bpf_htonl(0xffff);
+		ctx->user_ip6[3] = w[0];
+	} else {
+		ctx->user_ip6[0] = w[0];
+		ctx->user_ip6[1] = w[1];
+		ctx->user_ip6[2] = w[2];
+		ctx->user_ip6[3] = w[3];
+	}
+}
+
+/* To a listener of ours: over IPv4 when the socket can, else ::1. */
+static __always_inline void dst_to_loopback(struct bpf_sock_addr *ctx, bool v6, __u8 family, __u16 port4,
+					    __u16 port6)
+{
+	__u32 w[4] = {bpf_htonl(0x7f000001), 0, 0, 0};
+
+	if (v6 && family == 6) {
+		w[0] = 0;
+		w[3] = bpf_htonl(1);
+		dst_write(ctx, v6, 6, (const __u8 *)w, port6);
+	} else {
+		dst_write(ctx, v6, 4, (const __u8 *)w, port4);
+	}
+}
+
+static __always_inline struct sock_state *sock_of(struct bpf_sock *sk)
+{
+	struct sock_state *st;
+
+	if (!sk)
+		return NULL;
+	st = bpf_sk_storage_get(&socks, sk, NULL, 0);
+	return st && st->tag == cfg_tag ? st : NULL;
+}
+
+static __always_inline void peer_keep(struct sock_state *st, const struct osh_dst *d)
+{
+	st->has_peer = 1;
+	st->peer_family = d->family;
+	st->peer_port = d->port;
+	__builtin_memcpy(st->peer_addr, d->addr, 16);
+}
+
+static __always_inline struct osh_event *event_new(__u32 kind, __u32 action, __u32 reason)
+{
+	struct osh_event *e = bpf_ringbuf_reserve(&events, sizeof(*e), 0);
+
+	if (!e) {
+		stat_inc(action == OSH_DENY ? OSH_STAT_EVENT_LOST_DENY : OSH_STAT_EVENT_LOST_ALLOW);
+		return NULL;
+	}
+	e->time = bpf_ktime_get_boot_ns();
+	e->gen = 0;
+	e->pid = (__u32)(bpf_get_current_pid_tgid() >> 32);
+	e->uid = (__u32)bpf_get_current_uid_gid();
+	e->kind = kind;
+	e->action = action;
+	e->reason = reason;
+	e->aux = 0;
+	e->proto = 0;
+	e->verdict = 0;
+	e->pad0 = 0;
+	e->pad = 0;
+	__builtin_memset(&e->id, 0, sizeof(e->id));
+	__builtin_memset(&e->dst, 0, sizeof(e->dst));
+	return e;
+}
+
+static __always_inline int deny(__u32 kind, __u32 reason, __u32 aux, __u32 proto, __u64 cur,
+				const struct osh_dst *d)
+{
+	struct osh_event *e = event_new(kind, OSH_DENY, reason);
+	__u32 tgid;
+	struct osh_proc *r;
+
+	if (e) {
+		e->gen = OSH_CURRENT_GEN(cur);
+		e->aux = aux;
+		e->proto = proto;
+		if (d)
+			e->dst = *d;
+		r = proc_current(&tgid);
+		if (r)
+			e->id = r->id;
+		event_submit(e);
+	}
+	return 0;
+}
+
+/* -------------------------------------------------------------------------------- loopback -- */
+
+enum listener_owner { LISTENER_NONE, LISTENER_OURS, LISTENER_FOREIGN };
+
+static __always_inline enum listener_owner listener_at(struct bpf_sock_addr *ctx, const struct osh_dst *d)
+{
+	struct bpf_sock_tuple t = {};
+	enum listener_owner ret = LISTENER_FOREIGN;
+	const __u32 *a = (const __u32 *)d->addr;
+	struct bpf_sock *sk;
+
+	if (d->family == 4) {
+		t.ipv4.daddr = a[0] ? a[0] : bpf_htonl(0x7f000001);
+		t.ipv4.dport = bpf_htons(d->port);
+		sk = bpf_sk_lookup_tcp(ctx, &t, sizeof(t.ipv4), BPF_F_CURRENT_NETNS, 0);
+	} else {
+		t.ipv6.daddr[0] = a[0];
+		t.ipv6.daddr[1] = a[1];
+		t.ipv6.daddr[2] = a[2];
+		t.ipv6.daddr[3] = a[3];
+		if (!a[0] && !a[1] && !a[2] && !a[3])
+			t.ipv6.daddr[3] = bpf_htonl(1);
+		t.ipv6.dport = bpf_htons(d->port);
+		sk = bpf_sk_lookup_tcp(ctx, &t, sizeof(t.ipv6), BPF_F_CURRENT_NETNS, 0);
+	}
+	if (!sk)
+		return LISTENER_NONE;
+	if (sock_of(sk))
+		ret = LISTENER_OURS;
+	bpf_sk_release(sk);
+	return ret;
+}
+
+/* ------------------------------------------------------------------------------------- connect -- */
+
+/* Picks a pinned address that the socket's family reaches.  Index, -1 for none of that family, -2 for one that must
+ * never be dialled. */
+static __always_inline int pin_choose(struct osh_name *n, bool v6, struct osh_dst *d)
+{
+	__u32 start = n->rotate++, now = (__u32)(bpf_ktime_get_boot_ns() / 1000000000ull);
+	int second = -1;
+
+	for (__u32 i = 0; i < OSH_PIN_MAX; i++) {
+		__u32 k = (start + i) & (OSH_PIN_MAX - 1);
+		struct osh_pin *p = &n->pins[k];
+
+		if (k >= n->npins || (!v6 && p->family != 4))
+			continue;
+		if (p->failed && now - p->failed < PIN_RETRY_S) {
+			second = (int)k;
+			continue;
+		}
+		second = (int)k;
+		break;
+	}
+	if (second < 0)
+		return -1;
+	d->family = n->pins[second & (OSH_PIN_MAX - 1)].family;
+	__builtin_memcpy(d->addr, n->pins[second & (OSH_PIN_MAX - 1)].addr, 16);
+	if (OSH_ADDR_NEVER(class_of(d->family, d->addr)) || is_host_addr(d))
+		return -2;
+	return second;
+}
+
+static __always_inline int allow_event(const struct osh_proc *r, __u64 cur, const struct osh_dst *d, __u32 verdict)
+{
+	struct osh_event *e = event_new(OSH_EV_CONNECT, OSH_ALLOW, 0);
+
+	if (e) {
+		e->gen = OSH_CURRENT_GEN(cur);
+		e->verdict = verdict;
+		e->proto = IPPROTO_TCP;
+		e->id = r->id;
+		e->dst = *d;
+		event_submit(e);
+	}
+	return 1;
+}
+
+static __always_inline void flow_fill(struct sock_state *st, const struct osh_proc *r, __u32 tgid, __u64 cur,
+				      const struct osh_dst *d, __u32 kind, __u64 cookie)
+{
+	struct osh_flow *f = &st->flow;
+
+	f->gen = OSH_CURRENT_GEN(cur);
+	f->cookie = cookie;
+	f->pid = tgid;
+	f->uid = (__u32)bpf_get_current_uid_gid();
+	f->kind = kind;
+	f->pad = 0;
+	f->id = r->id;
+	f->dst = *d;
+	st->pin_name = 0;
+	st->has_flow = 0;
+	st->has_peer = 0;
+}
+
+/* Turns the connection to the proxy; the record follows at TCP_CONNECT_CB. */
+static __always_inline int to_proxy(struct bpf_sock_addr *ctx, bool v6, struct sock_state *st,
+				    const struct osh_proc *r, __u32 tgid, __u64 cur, const struct osh_dst *d,
+				    __u32 kind, __u64 cookie)
+{
+	flow_fill(st, r, tgid, cur, d, kind, cookie);
+	peer_keep(st, d);
+	st->has_flow = 1;
+	bpf_map_delete_elem(&natives, &cookie);
+	dst_to_loopback(ctx, v6, d->family, cfg_proxy_port4, cfg_proxy_port6);
+	return allow_event(r, cur, d, kind);
+}
+
+static __always_inline int to_native(struct bpf_sock_addr *ctx, bool v6, struct sock_state *st,
+				     const struct osh_proc *r, __u32 tgid, __u64 cur, struct osh_dst *d,
+				     __u64 cookie)
+{
+	struct osh_name *name;
+	int pin = -1;
+
+	if (d->name_addr) {
+		name = bpf_map_lookup_elem(&names, &d->name_addr);
+		if (!name)
+			return deny(OSH_EV_CONNECT, OSH_R_NAME_EXPIRED, 0, IPPROTO_TCP, cur, d);
+		name->used = bpf_ktime_get_boot_ns();
+		if (name->expires && name->expires < name->used)
+			return deny(OSH_EV_CONNECT, OSH_R_NAME_EXPIRED, 0, IPPROTO_TCP, cur, d);
+		if (!name->npins && name->expires) { /* refused by the resolver, which left the address in pins[0] */
+			d->family = name->pins[0].family;
+			__builtin_memcpy(d->addr, name->pins[0].addr, 16);
+			return deny(OSH_EV_CONNECT, OSH_R_ADDRESS, class_of(d->family, d->addr), IPPROTO_TCP, cur, d);
+		}
+		pin = name->npins ? pin_choose(name, v6, d) : -1;
+		if (pin == -2)
+			return deny(OSH_EV_CONNECT, OSH_R_ADDRESS, class_of(d->family, d->addr), IPPROTO_TCP, cur, d);
+		/* Never resolved, or only addresses of the other family: the proxy resolves, judges and relays. */
+		if (pin < 0)
+			return to_proxy(ctx, v6, st, r, tgid, cur, d, OSH_FLOW_RELAY, cookie);
+	}
+	flow_fill(st, r, tgid, cur, d, OSH_FLOW_NATIVE, cookie);
+	if (bpf_map_update_elem(&natives, &cookie, &st->flow, BPF_ANY)) {
+		stat_inc(OSH_STAT_FLOW_LOST);
+		return deny(OSH_EV_CONNECT, OSH_R_TABLE_FULL, 0, IPPROTO_TCP, cur, d);
+	}
+	if (d->name_addr) {
+		st->has_peer = 1;
+		st->peer_family = 4;
+		st->peer_port = d->port;
+		*(__u32 *)st->peer_addr = d->name_addr;
+		st->pin_name = d->name_addr;
+		st->pin_index = (__u32)pin;
+		dst_write(ctx, v6, d->family, d->addr, d->port);
+	}
+	return allow_event(r, cur, d, OSH_FLOW_NATIVE);
+}
+
+/* UDP and TCP port 53: whatever server the program means, it is ours. */
+static __always_inline int to_resolver_udp(struct bpf_sock_addr *ctx, bool v6, struct sock_state *st,
+					   struct osh_proc *r, __u32 tgid, const struct osh_dst *d)
+{
+	peer_keep(st, d);
+	st->flow.kind = OSH_FLOW_DNS;
+	st->flow.pid = tgid;
+	st->flow.cookie = r != NULL;
+	if (r)
+		st->flow.id = r->id;
+	else
+		__builtin_memset(&st->flow.id, 0, sizeof(st->flow.id));
+	dst_to_loopback(ctx, v6, d->family, cfg_dns_port4, cfg_dns_port6);
+	return 1;
+}
+
+static __always_inline int loopback(struct bpf_sock_addr *ctx, __u64 cur, const struct osh_dst *d)
+{
+	switch (listener_at(ctx, d)) {
+	case LISTENER_OURS:
+		return 1;
+	case LISTENER_NONE:
+		bpf_set_retval(-ECONNREFUSED); /* what the kernel would say, without a packet */
+		return 0;
+	default:
+		return deny(OSH_EV_CONNECT, OSH_R_HOST_LOOPBACK, 0, IPPROTO_TCP, cur, d);
+	}
+}
+
+static __always_inline int on_connect(struct bpf_sock_addr *ctx, bool v6)
+{
+	struct sock_state *st = sock_of(ctx->sk);
+	__u64 cur = current_load(), cookie;
+	struct bits_ctx caller;
+	enum osh_addr_class cls;
+	enum verdict v;
+	struct osh_proc *r;
+	struct osh_dst d;
+	__u32 reason, tgid;
+	void *img;
+
+	dst_read(ctx, v6, &d);
+	r = proc_current(&tgid);
+	if (!st) /* a socket that sock_create has not seen */
+		return deny(OSH_EV_CONNECT, OSH_R_PROTOCOL, ctx->type, ctx->protocol, cur, &d);
+	if (ctx->protocol == IPPROTO_UDP) {
+		if (d.port == DNS_PORT)
+			return to_resolver_udp(ctx, v6, st, r, tgid, &d);
+		return deny(OSH_EV_CONNECT, OSH_R_PROTOCOL, ctx->type, ctx->protocol, cur, &d);
+	}
+	if (ctx->protocol != IPPROTO_TCP)
+		return deny(OSH_EV_CONNECT, OSH_R_PROTOCOL, ctx->type, ctx->protocol, cur, &d);
+	if (!r || ident_empty(&r->id))
+		return deny(OSH_EV_CONNECT, OSH_R_NO_IDENTITY, 0, IPPROTO_TCP, cur, &d);
+	cookie = bpf_get_socket_cookie(ctx);
+	if (d.port == DNS_PORT)
+		return to_proxy(ctx, v6, st, r, tgid, cur, &d, OSH_FLOW_DNS, cookie);
+
+	if (!d.name_addr) {
+		cls = class_of(d.family, d.addr);
+		if (cls == OSH_ADDR_LOOPBACK || cls == OSH_ADDR_UNSPECIFIED || is_host_addr(&d)) {
+			st->has_peer = 0;
+			st->has_flow = 0;
+			return loopback(ctx, cur, &d);
+		}
+		if (OSH_ADDR_NEVER(cls))
+			return deny(OSH_EV_CONNECT, OSH_R_ADDRESS, cls, IPPROTO_TCP, cur, &d);
+	} else if (!bpf_map_lookup_elem(&names, &d.name_addr)) {
+		return deny(OSH_EV_CONNECT, OSH_R_NAME_EXPIRED, 0, IPPROTO_TCP, cur, &d);
+	}
+
+	img = image_of(cur);
+	if (!OSH_CURRENT_GEN(cur) || !img)
+		return deny(OSH_EV_CONNECT, OSH_R_NO_POLICY, 0, IPPROTO_TCP, cur, &d);
+	caller_bits(r, tgid, cur, img, &caller);
+	v = decide(img, cur, caller.bits, &d, &reason);
+	if (v == V_DENY) {
+		if (reason == OSH_R_BINARY && r->id.taint)
+			reason = OSH_R_TAINTED;
+		return deny(OSH_EV_CONNECT, reason, 0, IPPROTO_TCP, cur, &d);
+	}
+	if (v == V_NATIVE)
+		return to_native(ctx, v6, st, r, tgid, cur, &d, cookie);
+	return to_proxy(ctx, v6, st, r, tgid, cur, &d, OSH_FLOW_L7, cookie);
+}
+
+SEC("cgroup/connect4")
+int agent_connect4(struct bpf_sock_addr *ctx)
+{
+	return on_connect(ctx, false);
+}
+
+SEC("cgroup/connect6")
+int agent_connect6(struct bpf_sock_addr *ctx)
+{
+	return on_connect(ctx, true);
+}
+
+/* ----------------------------------------------------------------------------------------- UDP -- */
+
+static __always_inline int on_sendmsg(struct bpf_sock_addr *ctx, bool v6)
+{
+	struct sock_state *st = sock_of(ctx->sk);
+	struct osh_proc *r;
+	struct osh_dst d;
+	__u32 tgid;
+
+	dst_read(ctx, v6, &d);
+	if (st && ctx->protocol == IPPROTO_UDP && d.port == DNS_PORT) {
+		r = proc_current(&tgid);
+		return to_resolver_udp(ctx, v6, st, r, tgid, &d);
+	}
+	return deny(OSH_EV_CONNECT, OSH_R_PROTOCOL, ctx->type, ctx->protocol, current_load(), &d);
+}
+
+SEC("cgroup/sendmsg4")
+int agent_sendmsg4(struct bpf_sock_addr *ctx)
+{
+	return on_sendmsg(ctx, false);
+}
+
+SEC("cgroup/sendmsg6")
+int agent_sendmsg6(struct bpf_sock_addr *ctx)
+{
+	return on_sendmsg(ctx, true);
+}
+
+/* The address that the program asked for, in place of ours. */
+static __always_inline int peer_show(struct bpf_sock_addr *ctx, bool v6)
+{
+	struct sock_state *st = sock_of(ctx->sk);
+
+	if (st && st->has_peer && (v6 || st->peer_family == 4))
+		dst_write(ctx, v6, st->peer_family, st->peer_addr, st->peer_port);
+	return 1;
+}
+
+SEC("cgroup/recvmsg4")
+int agent_recvmsg4(struct bpf_sock_addr *ctx)
+{
+	return peer_show(ctx, false);
+}
+
+SEC("cgroup/recvmsg6")
+int agent_recvmsg6(struct bpf_sock_addr *ctx)
+{
+	return peer_show(ctx, true);
+}
+
+SEC("cgroup/getpeername4")
+int agent_getpeername4(struct bpf_sock_addr *ctx)
+{
+	return peer_show(ctx, false);
+}
+
+SEC("cgroup/getpeername6")
+int agent_getpeername6(struct bpf_sock_addr *ctx)
+{
+	return peer_show(ctx, true);
+}
+
+/* --------------------------------------------------------------------------- life of a socket -- */
+
+SEC("cgroup/sock_create")
+int agent_sock_create(struct bpf_sock *ctx)
+{
+	bool family = ctx->family == AF_INET || ctx->family == AF_INET6;
+	struct sock_state *st;
+
+	if (family && ((ctx->type == SOCK_STREAM && (ctx->protocol == 0 || ctx->protocol == IPPROTO_TCP)) ||
+		       (ctx->type == SOCK_DGRAM && (ctx->protocol == 0 || ctx->protocol == IPPROTO_UDP)))) {
+		st = bpf_sk_storage_get(&socks, ctx, NULL, BPF_SK_STORAGE_GET_F_CREATE);
+		if (st) {
+			st->tag = cfg_tag;
+			return 1;
+		}
+	}
+	return deny(OSH_EV_SOCKET, OSH_R_PROTOCOL, ctx->type, ctx->protocol, current_load(), NULL);
+}
+
+SEC("cgroup/sock_release")
+int agent_sock_release(struct bpf_sock *ctx)
+{
+	__u64 cookie = bpf_get_socket_cookie(ctx);
+	struct sock_state *st = sock_of(ctx);
+
+	bpf_map_delete_elem(&natives, &cookie);
+	if (st && st->has_key)
+		bpf_map_delete_elem(&flows, &st->key);
+	return 1;
+}
+
+/* A group of SO_REUSEPORT shared with a host process would pass the look-up of a listener and then receive
+ * connections of the sandbox. */
+SEC("cgroup/setsockopt")
+int agent_setsockopt(struct bpf_sockopt *ctx)
+{
+	if (ctx->level == SOL_SOCKET && ctx->optname == SO_REUSEPORT)
+		return deny(OSH_EV_SOCKOPT, OSH_R_SOCKOPT, 0, 0, current_load(), NULL);
+	ctx->optlen = 0; /* the kernel takes the program's own buffer */
+	return 1;
+}
+
+static __always_inline int on_bind(struct bpf_sock_addr *ctx, bool v6)
+{
+	struct osh_dst d;
+
+	dst_read(ctx, v6, &d);
+	if (!d.port)
+		return 1;
+	if (d.port == cfg_proxy_port4 || d.port == cfg_proxy_port6 || d.port == cfg_dns_port4 ||
+	    d.port == cfg_dns_port6 ||
+	    (ctx->protocol == IPPROTO_TCP && listener_at(ctx, &d) == LISTENER_FOREIGN))
+		return deny(OSH_EV_BIND, OSH_R_BIND, 0, ctx->protocol, current_load(), &d);
+	return 1;
+}
+
+SEC("cgroup/bind4")
+int agent_bind4(struct bpf_sock_addr *ctx)
+{
+	return on_bind(ctx, false);
+}
+
+SEC("cgroup/bind6")
+int agent_bind6(struct bpf_sock_addr *ctx)
+{
+	return on_bind(ctx, true);
+}
+
+/* From outside only what answers our own connections: no bare SYN, no datagram.  IPv6 extension headers in front of
+ * TCP are not worth following. */
+SEC("cgroup_skb/ingress")
+int agent_ingress(struct __sk_buff *skb)
+{
+	__u8 proto, flags, vihl;
+	__u32 off;
+
+	if (skb->ifindex == IFINDEX_LO)
+		return 1;
+	if (skb->protocol == bpf_htons(0x0800)) {
+		if (bpf_skb_load_bytes(skb, 0, &vihl, 1) || bpf_skb_load_bytes(skb, 9, &proto, 1))
+			goto drop;
+		off = (vihl & 0xf) * 4u;
+	} else if (skb->protocol == bpf_htons(0x86dd)) {
+		if (bpf_skb_load_bytes(skb, 6, &proto, 1))
+			goto drop;
+		off = 40;
+	} else {
+		goto drop;
+	}
+	if (proto != IPPROTO_TCP || bpf_skb_load_bytes(skb, off + 13, &flags, 1))
+		goto drop;
+	if (!(flags & TCP_FLAG_SYN) || (flags & TCP_FLAG_ACK))
+		return 1;
+drop:
+	stat_inc(OSH_STAT_INBOUND);
+	return 0;
+}
+
+/* ---------------------------------------------------------------------------- flow hand-off -- */
+
+static __always_inline void ops_key(struct bpf_sock_ops *ctx, bool remote, struct osh_flow_key *k)
+{
+	__builtin_memset(k, 0, sizeof(*k));
+	k->port = remote ? (__u16)bpf_ntohl(ctx->remote_port) : (__u16)ctx->local_port;
+	if (ctx->family == AF_INET) {
+		mapped4(k->addr, remote ? ctx->remote_ip4 : ctx->local_ip4);
+	} else {
+		__u32 *w = (__u32 *)k->addr;
+
+		w[0] = remote ? ctx->remote_ip6[0] : ctx->local_ip6[0];
+		w[1] = remote ? ctx->remote_ip6[1] : ctx->local_ip6[1];
+		w[2] = remote ? ctx->remote_ip6[2] : ctx->local_ip6[2];
+		w[3] = remote ? ctx->remote_ip6[3] : ctx->local_ip6[3];
+		/* An IPv6 socket that talks IPv4 may show its address in either field. */
+		if (!w[0] && !w[1] && !w[2] && !w[3])
+			mapped4(k->addr, remote ? ctx->remote_ip4 : ctx->local_ip4);
+	}
+}
+
+SEC("sockops")
+int agent_sockops(struct bpf_sock_ops *ctx)
+{
+	struct sock_state *st;
+	struct osh_name *n;
+	struct bpf_sock *sk;
+
+	if (ctx->op == BPF_SOCK_OPS_TCP_CONNECT_CB) {
+		sk = ctx->sk;
+		st = sk ? bpf_sk_storage_get(&socks, sk, NULL, 0) : NULL;
+		if (!st)
+			return 1;
+		if (st->has_flow) {
+			ops_key(ctx, false, &st->key);
+			st->has_key = 1;
+			st->has_flow = 0;
+			if (bpf_map_update_elem(&flows, &st->key, &st->flow, BPF_ANY))
+				stat_inc(OSH_STAT_FLOW_LOST);
+		} else if (st->pin_name) {
+			bpf_sock_ops_cb_flags_set(ctx, BPF_SOCK_OPS_STATE_CB_FLAG);
+		}
+	} else if (ctx->op == BPF_SOCK_OPS_STATE_CB) {
+		if (ctx->args[0] != BPF_TCP_SYN_SENT)
+			return 1;
+		sk = ctx->sk;
+		st = sk ? bpf_sk_storage_get(&socks, sk, NULL, 0) : NULL;
+		if (!st || !st->pin_name)
+			return 1;
+		n = bpf_map_lookup_elem(&names, &st->pin_name);
+		if (n)
+			n->pins[st->pin_index & (OSH_PIN_MAX - 1)].failed =
+				ctx->args[1] == BPF_TCP_ESTABLISHED ? 0 : (__u32)(bpf_ktime_get_boot_ns() / 1000000000ull);
+		if (ctx->args[1] == BPF_TCP_ESTABLISHED)
+			bpf_sock_ops_cb_flags_set(ctx, 0);
+	}
+	return 1;
+}
+
+SEC("sockops")
+int proxy_sockops(struct bpf_sock_ops *ctx)
+{
+	struct osh_flow_key k;
+	struct osh_flow *f;
+	struct bpf_sock *sk;
+
+	if (ctx->op != BPF_SOCK_OPS_PASSIVE_ESTABLISHED_CB)
+		return 1;
+	ops_key(ctx, true, &k);
+	f = bpf_map_lookup_elem(&flows, &k);
+	sk = ctx->sk;
+	if (!f || !sk) {
+		stat_inc(OSH_STAT_NO_FLOW); /* the proxy finds no record and resets */
+		return 1;
+	}
+	bpf_sk_storage_get(&accepted, sk, f, BPF_SK_STORAGE_GET_F_CREATE);
+	bpf_map_delete_elem(&flows, &k);
+	return 1;
+}
+
+/* -------------------------------------------------------------------------- the proxy's side -- */
+
+/* Who asks: the identity that connect or sendmsg left on the asking socket, found by its address and port. */
+SEC("cgroup_skb/ingress")
+int proxy_ingress(struct __sk_buff *skb)
+{
+	struct {
+		__be16 sport, dport;
+	} udp;
+	struct osh_dns_client c = {};
+	struct bpf_sock_tuple t = {};
+	struct osh_flow_key k = {};
+	struct sock_state *st;
+	struct bpf_sock *sk;
+	__u32 a[8];
+	__u8 proto, vihl;
+
+	if (skb->protocol == bpf_htons(0x0800)) {
+		if (bpf_skb_load_bytes(skb, 9, &proto, 1) || proto != IPPROTO_UDP)
+			return 1;
+		if (bpf_skb_load_bytes(skb, 0, &vihl, 1) ||
+		    bpf_skb_load_bytes(skb, (vihl & 0xf) * 4u, &udp, sizeof(udp)) ||
+		    udp.dport != bpf_htons(cfg_dns_port4) || bpf_skb_load_bytes(skb, 12, a, 8))
+			return 1;
+		mapped4(k.addr, a[0]);
+		t.ipv4.saddr = a[1];
+		t.ipv4.daddr = a[0];
+		t.ipv4.sport = udp.dport;
+		t.ipv4.dport = udp.sport;
+		sk = bpf_sk_lookup_udp(skb, &t, sizeof(t.ipv4), BPF_F_CURRENT_NETNS, 0);
+	} else {
+		if (bpf_skb_load_bytes(skb, 6, &proto, 1) || proto != IPPROTO_UDP)
+			return 1;
+		if (bpf_skb_load_bytes(skb, 40, &udp, sizeof(udp)) || udp.dport != bpf_htons(cfg_dns_port6) ||
+		    bpf_skb_load_bytes(skb, 8, a, 32))
+			return 1;
+		__builtin_memcpy(k.addr, a, 16);
+		__builtin_memcpy(t.ipv6.saddr, a + 4, 16);
+		__builtin_memcpy(t.ipv6.daddr, a, 16);
+		t.ipv6.sport = udp.dport;
+		t.ipv6.dport = udp.sport;
+		sk = bpf_sk_lookup_udp(skb, &t, sizeof(t.ipv6), BPF_F_CURRENT_NETNS, 0);
+	}
+	k.port = bpf_ntohs(udp.sport);
+	if (!sk) {
+		bpf_map_delete_elem(&dns_clients, &k);
+		return 1;
+	}
+	st = sock_of(sk);
+	if (st && st->flow.kind == OSH_FLOW_DNS) {
+		c.id = st->flow.id;
+		c.pid = st->flow.pid;
+		c.has_id = st->flow.cookie != 0;
+		bpf_map_update_elem(&dns_clients, &k, &c, BPF_ANY);
+	} else {
+		bpf_map_delete_elem(&dns_clients, &k);
+	}
+	bpf_sk_release(sk);
+	return 1;
+}
+
+/* The proxy dials only what it has checked; this is the second lock. */
+static __always_inline int proxy_may(struct bpf_sock_addr *ctx, bool v6)
+{
+	struct osh_flow_key k = {};
+	struct osh_dst d;
+
+	dst_read(ctx, v6, &d);
+	k.port = d.port;
+	if (d.family == 4)
+		mapped4(k.addr, *(__u32 *)d.addr);
+	else
+		__builtin_memcpy(k.addr, d.addr, 16);
+	if (bpf_map_lookup_elem(&upstream_dns, &k))
+		return 1;
+	if (ctx->protocol != IPPROTO_TCP)
+		return 0;
+	return !OSH_ADDR_NEVER(class_of(d.family, d.addr)) && !is_host_addr(&d);
+}
+
+SEC("cgroup/connect4")
+int proxy_connect4(struct bpf_sock_addr *ctx)
+{
+	return proxy_may(ctx, false);
+}
+
+SEC("cgroup/connect6")
+int proxy_connect6(struct bpf_sock_addr *ctx)
+{
+	return proxy_may(ctx, true);
+}
+
+/* A reply of the resolver goes back to a loopback client on our own port; anything else only upstream. */
+static __always_inline int proxy_sends(struct bpf_sock_addr *ctx, bool v6)
+{
+	struct bpf_sock *sk = ctx->sk;
+	struct osh_dst d;
+
+	dst_read(ctx, v6, &d);
+	if (sk && (sk->src_port == cfg_dns_port4 || sk->src_port == cfg_dns_port6) &&
+	    class_of(d.family, d.addr) == OSH_ADDR_LOOPBACK)
+		return 1;
+	return proxy_may(ctx, v6);
+}
+
+SEC("cgroup/sendmsg4")
+int proxy_sendmsg4(struct bpf_sock_addr *ctx)
+{
+	return proxy_sends(ctx, false);
+}
+
+SEC("cgroup/sendmsg6")
+int proxy_sendmsg6(struct bpf_sock_addr *ctx)
+{
+	return proxy_sends(ctx, true);
+}

@@ -1,0 +1,164 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* maps.bpf.h - the tables of one sandbox, its constants, its counters and its events. */
+#pragma once
+
+/* Set before loading. */
+const volatile __u64 cfg_cgroup;	/* id of the agent's cgroup */
+const volatile __u32 cfg_level;		/* its depth below the root of the hierarchy */
+const volatile __u32 cfg_tag;		/* this sandbox's sockets */
+const volatile __u16 cfg_proxy_port4, cfg_proxy_port6; /* listeners of the proxy on loopback, host order */
+const volatile __u16 cfg_dns_port4, cfg_dns_port6;
+
+/* 1: the next exec in the cgroup is the launcher's and starts the family of records, empty. */
+__u32 launch_open;
+__u32 next_path_id;
+
+/* Lists of OSH_TAINT_VARS and OSH_INTERP_VARS, laid out by user space: the name and '=' as three words. */
+struct env_var {
+	__u64 w[3], mask[3];
+	__u32 taint; /* value of osh_ident.taint; 0: takes the script */
+	__u32 pad;
+};
+#define ENV_VARS_MAX 96
+const volatile struct env_var env_vars[ENV_VARS_MAX];
+const volatile __u32 env_nvars;
+const volatile __u8 env_bucket[256]; /* 1: some name's first two bytes fall here */
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__uint(max_entries, 32768);
+	__type(key, __u32);
+	__type(value, struct osh_proc);
+} procs SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__uint(max_entries, 16384);
+	__type(key, __u32);
+	__type(value, struct osh_path);
+} paths SEC(".maps");
+
+struct path_key {
+	char s[OSH_PATH_MAX];
+};
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__uint(max_entries, 16384);
+	__type(key, struct path_key);
+	__type(value, __u32);
+} path_ids SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__uint(max_entries, 16384);
+	__type(key, __u32);
+	__type(value, struct osh_name);
+} names SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__uint(max_entries, 16384);
+	__type(key, struct osh_flow_key);
+	__type(value, struct osh_flow);
+} flows SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__uint(max_entries, 65536);
+	__type(key, __u64);
+	__type(value, struct osh_flow);
+} natives SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 4096);
+	__type(key, struct osh_flow_key);
+	__type(value, struct osh_dns_client);
+} dns_clients SEC(".maps");
+
+/* What the agent's sockets carry; made in sock_create, so it also tags the socket as ours. */
+struct sock_state {
+	__u32 tag;
+	__u8 has_flow; /* flow waits for TCP_CONNECT_CB */
+	__u8 has_peer; /* peer is what the program asked for */
+	__u8 peer_family;
+	__u8 has_key; /* key names an entry of flows */
+	__u16 peer_port;
+	__u16 pad;
+	__u32 pin_name; /* native: synthetic address and pin index, to note a failed connect */
+	__u32 pin_index;
+	__u32 pad2;
+	__u8 peer_addr[16];
+	struct osh_flow_key key;
+	struct osh_flow flow;
+};
+struct {
+	__uint(type, BPF_MAP_TYPE_SK_STORAGE);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, int);
+	__type(value, struct sock_state);
+} socks SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_SK_STORAGE);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, int);
+	__type(value, struct osh_flow);
+} accepted SEC(".maps");
+
+struct addr_key {
+	__u8 addr[16]; /* network order, IPv4 mapped */
+};
+/* The host's own addresses, kept by the supervisor from rtnetlink. */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__uint(max_entries, 4096);
+	__type(key, struct addr_key);
+	__type(value, __u8);
+} host_addrs SEC(".maps");
+
+/* Upstream name servers: the only never-allowed or UDP destinations of the proxy. */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 16);
+	__type(key, struct osh_flow_key);
+	__type(value, __u8);
+} upstream_dns SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, OSH_STAT_MAX);
+	__type(key, __u32);
+	__type(value, __u64);
+} stats SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_RINGBUF);
+	__uint(max_entries, 2 << 20);
+} events SEC(".maps");
+
+static __always_inline void stat_inc(__u32 which)
+{
+	__u64 *v = bpf_map_lookup_elem(&stats, &which);
+
+	if (v)
+		(*v)++;
+}
+
+/* A denial wakes the supervisor at once; an allow only when a quarter of the ring is full (the supervisor looks by
+ * itself several times a second). */
+static __always_inline void event_submit(struct osh_event *e)
+{
+	__u64 flags = 0;
+
+	if (e->action == OSH_ALLOW && bpf_ringbuf_query(&events, BPF_RB_AVAIL_DATA) < (512 << 10))
+		flags = BPF_RB_NO_WAKEUP;
+	bpf_ringbuf_submit(e, flags);
+}

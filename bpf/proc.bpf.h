@@ -1,0 +1,422 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * proc.bpf.h - who a process is: exec, fork and exit of the agent's processes.
+ *
+ *   tp_btf/sched_process_exec  interns the path of the executed file and of the script, scans the environment,
+ *                              writes the record; the replaced image becomes an ancestor
+ *   tp_btf/sched_process_fork  children inherit the record
+ *   tp_btf/sched_process_exit  the record goes with the last thread
+ *
+ * The path is the walk of dentries and mounts from the file that the kernel executes up to the root of the process's
+ * mount namespace, as fs/d_path.c does it; anything unusual (unhashed dentry, other root, too long) gives no path.
+ * These programs never run twice at once on a CPU (the kernel skips a nested run: then there is no record, and no
+ * identity), so each may use a per-CPU scratch of its own.
+ */
+#pragma once
+
+#define ENV_CHUNK 256
+#define ENV_CHUNKS_MAX 4096
+
+struct exec_scratch {
+	char walk[2 * OSH_PATH_MAX]; /* built backwards from OSH_PATH_MAX */
+	struct path_key key;
+	struct osh_path path;
+	struct osh_proc proc;
+	char env[ENV_CHUNK + 8];
+};
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct exec_scratch);
+} exec_scratch SEC(".maps");
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct osh_proc);
+} fork_scratch SEC(".maps");
+
+static __always_inline bool in_sandbox(void)
+{
+	return bpf_get_current_ancestor_cgroup_id((int)cfg_level) == cfg_cgroup;
+}
+
+/* --- path of a file -------------------------------------------------------------------------------- */
+
+struct walk_ctx {
+	__u64 dentry, mount; /* struct dentry *, struct mount * */
+	__u32 pos;	     /* first byte of the path so far, in walk[] */
+	__u32 state;	     /* 0 going on, 1 reached a root mount, 2 no path */
+};
+
+static long walk_step(__u32 i, void *arg)
+{
+	struct walk_ctx *c = arg;
+	__u32 zero = 0;
+	struct exec_scratch *x = bpf_map_lookup_elem(&exec_scratch, &zero);
+	struct dentry *d = (void *)c->dentry;
+	struct mount *m = (void *)c->mount;
+	struct dentry *root = BPF_CORE_READ(m, mnt.mnt_root);
+	struct mount *parent;
+	__u64 len, to;
+
+	c->state = 2;
+	if (!x)
+		return 1;
+	if (d == root) {
+		parent = BPF_CORE_READ(m, mnt_parent);
+		if (parent == m) {
+			c->state = 1;
+			return 1;
+		}
+		c->dentry = (__u64)BPF_CORE_READ(m, mnt_mountpoint);
+		c->mount = (__u64)parent;
+		c->state = 0;
+		return 0;
+	}
+	if (!BPF_CORE_READ(d, d_hash.pprev)) /* d_unhashed(): deleted, memfd */
+		return 1;
+	parent = NULL;
+	len = BPF_CORE_READ(d, d_name.len);
+	if (!len || len > 255 || c->pos < len + 1)
+		return 1;
+	to = c->pos - len;
+	asm volatile("%[to] &= 511" : [to] "+r"(to));
+	asm volatile("%[len] &= 255" : [len] "+r"(len));
+	if (bpf_probe_read_kernel(x->walk + to, (__u32)len, BPF_CORE_READ(d, d_name.name)))
+		return 1;
+	to = c->pos - len - 1;
+	asm volatile("%[to] &= 511" : [to] "+r"(to));
+	x->walk[to] = '/';
+	c->pos = (__u32)to;
+	c->dentry = (__u64)BPF_CORE_READ(d, d_parent);
+	c->state = 0;
+	return 0;
+}
+
+/* Fills x->key (zero-padded) with the path of file; its length, or 0 for none. */
+static __always_inline __u32 walk_file(struct exec_scratch *x, struct task_struct *p, struct file *f)
+{
+	struct vfsmount *vfs = BPF_CORE_READ(f, f_path.mnt);
+	struct walk_ctx c = {
+		.dentry = (__u64)BPF_CORE_READ(f, f_path.dentry),
+		.mount = (__u64)vfs - bpf_core_field_offset(struct mount, mnt),
+		.pos = OSH_PATH_MAX - 1,
+	};
+	struct mount *ns_root;
+	__u64 len, from;
+
+	bpf_loop(256, walk_step, &c, 0);
+	ns_root = BPF_CORE_READ(p, nsproxy, mnt_ns, root);
+	if (c.state != 1 || (void *)c.mount != ns_root)
+		return 0;
+	from = c.pos;
+	len = OSH_PATH_MAX - 1 - from;
+	if (!len || len >= OSH_PATH_MAX)
+		return 0;
+	asm volatile("%[from] &= 511" : [from] "+r"(from));
+	asm volatile("%[len] &= 511" : [len] "+r"(len));
+	__builtin_memset(&x->key, 0, sizeof(x->key));
+	if (bpf_probe_read_kernel(x->key.s, (__u32)len, x->walk + from))
+		return 0;
+	return (__u32)len;
+}
+
+/* --- interning ------------------------------------------------------------------------------------- */
+
+/* Path id of x->key, of len bytes; 0 when the tables are full. */
+static __always_inline __u32 intern(struct exec_scratch *x, __u32 len)
+{
+	__u32 *known = bpf_map_lookup_elem(&path_ids, &x->key);
+	__u32 id;
+
+	if (known)
+		return *known;
+	id = __sync_fetch_and_add(&next_path_id, 1) + 1;
+	if (!id) /* after 4 billion paths: no more identities rather than a reused number */
+		return 0;
+	x->path.len = len;
+	__builtin_memset(x->path.cache, 0, sizeof(x->path.cache));
+	__builtin_memcpy(x->path.path, x->key.s, OSH_PATH_MAX);
+	if (bpf_map_update_elem(&paths, &id, &x->path, BPF_NOEXIST))
+		return 0;
+	if (!bpf_map_update_elem(&path_ids, &x->key, &id, BPF_NOEXIST))
+		return id;
+	bpf_map_delete_elem(&paths, &id);
+	known = bpf_map_lookup_elem(&path_ids, &x->key); /* another CPU was first */
+	return known ? *known : 0;
+}
+
+/* --- the script ------------------------------------------------------------------------------------ */
+
+struct clean_ctx {
+	__u32 len;
+	__u32 since; /* bytes since the last '/' */
+	__u32 dots;  /* of them, leading dots only */
+	__u32 bad;
+};
+
+static long clean_step(__u32 i, void *arg)
+{
+	struct clean_ctx *c = arg;
+	__u32 zero = 0;
+	struct exec_scratch *x = bpf_map_lookup_elem(&exec_scratch, &zero);
+	__u64 at = i;
+	char ch;
+
+	if (!x || i >= OSH_PATH_MAX - 1) {
+		c->bad = 1;
+		return 1;
+	}
+	asm volatile("%[at] &= 511" : [at] "+r"(at));
+	ch = i < c->len ? x->key.s[at] : '/';
+	if (ch == '/') {
+		if ((i && !c->since) || (c->since && c->dots == c->since && c->since <= 2)) {
+			c->bad = 1;
+			return 1;
+		}
+		c->since = 0;
+		c->dots = 0;
+		return i >= c->len;
+	}
+	c->since++;
+	if (ch == '.')
+		c->dots++;
+	return 0;
+}
+
+/* Without LSM only the caller's string is left of a script: it counts if it is absolute, free of empty, "." and
+ * ".." components, and not a way round through /proc or /dev/fd. */
+static __always_inline __u32 script_id(struct exec_scratch *x, struct linux_binprm *bprm)
+{
+	const char *file = BPF_CORE_READ(bprm, filename);
+	struct clean_ctx c = {};
+	long n;
+
+	if (file == BPF_CORE_READ(bprm, interp))
+		return 0;
+	__builtin_memset(&x->key, 0, sizeof(x->key));
+	n = bpf_probe_read_kernel_str(x->key.s, sizeof(x->key.s), file);
+	if (n < 3 || n >= OSH_PATH_MAX || x->key.s[0] != '/')
+		return 0;
+	c.len = (__u32)n - 1;
+	bpf_loop(OSH_PATH_MAX, clean_step, &c, 0);
+	if (c.bad)
+		return 0;
+	if (x->key.s[1] == 'p' && x->key.s[2] == 'r' && x->key.s[3] == 'o' && x->key.s[4] == 'c' &&
+	    x->key.s[5] == '/')
+		return 0;
+	if (x->key.s[1] == 'd' && x->key.s[2] == 'e' && x->key.s[3] == 'v' && x->key.s[4] == '/')
+		return 0;
+	return intern(x, c.len);
+}
+
+/* --- the environment ------------------------------------------------------------------------------- */
+
+struct env_ctx {
+	__u64 at, end;
+	__u32 inside;	/* continuing a variable longer than a chunk */
+	__u32 taint;
+	__u32 script;	/* 1: an interpreter variable is there */
+	__u32 done;
+};
+
+static __always_inline void env_name(struct env_ctx *c, const struct exec_scratch *x)
+{
+	const __u64 *w = (const __u64 *)x->env;
+	__u8 bucket = (__u8)((__u8)x->env[0] * 31 + (__u8)x->env[1]);
+
+	if (!env_bucket[bucket])
+		return;
+	for (__u32 i = 0; i < ENV_VARS_MAX; i++) {
+		if (i >= env_nvars)
+			return;
+		if ((w[0] & env_vars[i].mask[0]) == env_vars[i].w[0] &&
+		    (w[1] & env_vars[i].mask[1]) == env_vars[i].w[1] &&
+		    (w[2] & env_vars[i].mask[2]) == env_vars[i].w[2]) {
+			if (env_vars[i].taint)
+				c->taint = env_vars[i].taint;
+			else
+				c->script = 1;
+			return;
+		}
+	}
+}
+
+static long env_step(__u32 i, void *arg)
+{
+	struct env_ctx *c = arg;
+	__u32 zero = 0;
+	struct exec_scratch *x = bpf_map_lookup_elem(&exec_scratch, &zero);
+	long n;
+
+	if (!x)
+		return 1;
+	if (c->at >= c->end) {
+		c->done = 1;
+		return 1;
+	}
+	n = bpf_probe_read_user_str(x->env, ENV_CHUNK, (void *)c->at);
+	if (n <= 0) {
+		c->taint = OSH_TAINT_ENV_UNREADABLE;
+		c->done = 1;
+		return 1;
+	}
+	if (!c->inside && n > 3)
+		env_name(c, x);
+	/* A full chunk has no NUL of the variable's own: go on inside it. */
+	c->inside = n == ENV_CHUNK;
+	c->at += c->inside ? ENV_CHUNK - 1 : n;
+	return 0;
+}
+
+/* --- the hooks ------------------------------------------------------------------------------------- */
+
+static __always_inline struct osh_proc *proc_valid(__u32 tgid, __u64 start, __u64 exec_id)
+{
+	struct osh_proc *r = bpf_map_lookup_elem(&procs, &tgid);
+
+	return r && r->start_time == start && r->exec_id == exec_id ? r : NULL;
+}
+
+static __always_inline void ancestor_add(struct osh_ident *id, __u32 path)
+{
+	__u32 seen = 0, n = id->nanc;
+
+	if (!path)
+		return;
+	for (int i = 0; i < OSH_ANCESTORS_MAX; i++)
+		if (id->anc[i] == path)
+			seen = 1;
+	if (seen || n >= OSH_ANCESTORS_MAX)
+		return;
+	id->anc[n & (OSH_ANCESTORS_MAX - 1)] = path;
+	id->nanc = n + 1;
+}
+
+struct anc_ctx {
+	__u32 tgid;
+	__u32 pad;
+};
+
+/* Step i adds executable, script, then ancestors of the replaced image: newest first, the oldest fall off. */
+static long anc_step(__u32 i, void *arg)
+{
+	struct anc_ctx *c = arg;
+	__u32 zero = 0;
+	struct exec_scratch *x = bpf_map_lookup_elem(&exec_scratch, &zero);
+	struct osh_proc *old = bpf_map_lookup_elem(&procs, &c->tgid);
+
+	if (!x || !old)
+		return 1;
+	if (i == 0)
+		ancestor_add(&x->proc.id, old->id.exe);
+	else if (i == 1)
+		ancestor_add(&x->proc.id, old->id.script);
+	else
+		ancestor_add(&x->proc.id, old->id.anc[(i - 2) & (OSH_ANCESTORS_MAX - 1)]);
+	return 0;
+}
+
+SEC("tp_btf/sched_process_exec")
+int BPF_PROG(on_exec, struct task_struct *p, pid_t old_pid, struct linux_binprm *bprm)
+{
+	__u32 zero = 0, tgid, len;
+	struct exec_scratch *x;
+	struct osh_proc *old;
+	struct env_ctx env = {};
+	struct anc_ctx anc = {};
+	__u64 start, exec_id;
+
+	if (!in_sandbox())
+		return 0;
+	x = bpf_map_lookup_elem(&exec_scratch, &zero);
+	if (!x)
+		return 0;
+	tgid = BPF_CORE_READ(p, tgid);
+	start = BPF_CORE_READ(p, group_leader, start_time);
+	exec_id = BPF_CORE_READ(p, self_exec_id);
+	__builtin_memset(&x->proc, 0, sizeof(x->proc));
+	x->proc.start_time = start;
+	x->proc.exec_id = exec_id;
+
+	old = proc_valid(tgid, start, exec_id - 1);
+	if (!old) {
+		/* Only the launcher begins without a record; anything else stays without identity. */
+		if (__sync_val_compare_and_swap(&launch_open, 1, 0) != 1) {
+			bpf_map_delete_elem(&procs, &tgid);
+			stat_inc(OSH_STAT_PROC_LOST);
+			return 0;
+		}
+		if (bpf_map_update_elem(&procs, &tgid, &x->proc, BPF_ANY))
+			stat_inc(OSH_STAT_PROC_LOST);
+		return 0;
+	}
+	x->proc.id.taint = old->id.taint;
+	anc.tgid = tgid;
+	bpf_loop(OSH_ANCESTORS_MAX + 2, anc_step, &anc, 0);
+
+	len = walk_file(x, p, BPF_CORE_READ(bprm, file));
+	if (len)
+		x->proc.id.exe = intern(x, len);
+	if (!x->proc.id.exe)
+		stat_inc(OSH_STAT_NO_PATH);
+
+	env.at = BPF_CORE_READ(p, mm, env_start);
+	env.end = BPF_CORE_READ(p, mm, env_end);
+	bpf_loop(ENV_CHUNKS_MAX, env_step, &env, 0);
+	if (!env.done)
+		env.taint = OSH_TAINT_ENV_TOO_LONG;
+	if (env.taint && !x->proc.id.taint)
+		x->proc.id.taint = env.taint;
+	if (!env.script)
+		x->proc.id.script = script_id(x, bprm);
+
+	if (bpf_map_update_elem(&procs, &tgid, &x->proc, BPF_ANY)) {
+		bpf_map_delete_elem(&procs, &tgid);
+		stat_inc(OSH_STAT_PROC_LOST);
+	}
+	return 0;
+}
+
+SEC("tp_btf/sched_process_fork")
+int BPF_PROG(on_fork, struct task_struct *parent, struct task_struct *child)
+{
+	__u32 zero = 0, tgid, ptgid;
+	struct osh_proc *old, *new;
+
+	if (!in_sandbox())
+		return 0;
+	tgid = BPF_CORE_READ(child, tgid);
+	ptgid = BPF_CORE_READ(parent, tgid);
+	if (tgid == ptgid)
+		return 0;
+	new = bpf_map_lookup_elem(&fork_scratch, &zero);
+	old = proc_valid(ptgid, BPF_CORE_READ(parent, group_leader, start_time),
+			 BPF_CORE_READ(parent, self_exec_id));
+	if (!new || !old) {
+		stat_inc(OSH_STAT_PROC_LOST);
+		return 0;
+	}
+	new->id = old->id;
+	new->cache[0].gen = 0;
+	new->cache[1].gen = 0;
+	new->start_time = BPF_CORE_READ(child, start_time);
+	new->exec_id = BPF_CORE_READ(child, self_exec_id);
+	if (bpf_map_update_elem(&procs, &tgid, new, BPF_ANY))
+		stat_inc(OSH_STAT_PROC_LOST);
+	return 0;
+}
+
+SEC("tp_btf/sched_process_exit")
+int BPF_PROG(on_exit, struct task_struct *p)
+{
+	__u32 tgid;
+
+	if (!in_sandbox() || BPF_CORE_READ(p, signal, live.counter) != 0)
+		return 0;
+	tgid = BPF_CORE_READ(p, tgid);
+	bpf_map_delete_elem(&procs, &tgid);
+	return 0;
+}
