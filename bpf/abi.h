@@ -222,6 +222,14 @@ _Static_assert(sizeof(struct osh_img_hdr) == 128, "abi");
 	X("JAVA_TOOL_OPTIONS") X("_JAVA_OPTIONS") X("JDK_JAVA_OPTIONS") X("CLASSPATH") X("LUA_INIT") \
 	X("LUA_PATH") X("LUA_CPATH") X("PHPRC") X("PHP_INI_SCAN_DIR") X("DENO_DIR")
 
+/* Both lists as the exec hook compares them: name and '=' as three words, laid out by user space before loading. */
+#define OSH_ENV_VARS_MAX 96
+struct osh_env_var {
+	__u64 w[3], mask[3];
+	__u32 taint; /* value of osh_ident.taint; 0: takes the script */
+	__u32 pad;
+};
+
 /* Who asks: what the exec hook recorded, copied by value into events, flows and natives. */
 struct osh_ident {
 	__u32 exe;	/* path id; 0: executable without a path (memfd, deleted): matches nothing */

@@ -13,14 +13,7 @@ const volatile __u16 cfg_dns_port4, cfg_dns_port6;
 __u32 launch_open;
 __u32 next_path_id;
 
-/* Lists of OSH_TAINT_VARS and OSH_INTERP_VARS, laid out by user space: the name and '=' as three words. */
-struct env_var {
-	__u64 w[3], mask[3];
-	__u32 taint; /* value of osh_ident.taint; 0: takes the script */
-	__u32 pad;
-};
-#define ENV_VARS_MAX 96
-const volatile struct env_var env_vars[ENV_VARS_MAX];
+const volatile struct osh_env_var env_vars[OSH_ENV_VARS_MAX];
 const volatile __u32 env_nvars;
 const volatile __u8 env_bucket[256]; /* 1: some name's first two bytes fall here */
 

@@ -229,7 +229,7 @@ static __always_inline void env_name(struct env_ctx *c, const struct exec_scratc
 
 	if (!env_bucket[bucket])
 		return;
-	for (__u32 i = 0; i < ENV_VARS_MAX; i++) {
+	for (__u32 i = 0; i < OSH_ENV_VARS_MAX; i++) {
 		if (i >= env_nvars)
 			return;
 		if ((w[0] & env_vars[i].mask[0]) == env_vars[i].w[0] &&

@@ -1,0 +1,306 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* eventlog.c - one event, one line (eventlog.h; fields as docs/policy-language.md, "What the log says"). */
+#include "user/eventlog.h"
+#include "user/revoke.h"
+
+#include <arpa/inet.h>
+#include <netinet/in.h>
+#include <stdarg.h>
+#include <time.h>
+
+static uint64_t now_ns(clockid_t c)
+{
+	struct timespec t;
+
+	clock_gettime(c, &t);
+	return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
+}
+
+void eventlog_clock(struct eventlog *l)
+{
+	l->boot_to_wall = (int64_t)(now_ns(CLOCK_REALTIME) - now_ns(CLOCK_BOOTTIME));
+}
+
+static const char *class_name(uint32_t c)
+{
+	static const char *const names[] = {"public",	   "private",	"loopback", "link-local",
+					    "unspecified", "multicast", "reserved"};
+
+	return c < ARRAY_LEN(names) ? names[c] : "unknown";
+}
+
+static const char *proto_name(uint32_t proto, uint32_t type, char *buf, size_t n)
+{
+	switch (proto) {
+	case IPPROTO_TCP:
+		return "tcp";
+	case IPPROTO_UDP:
+		return "udp";
+	case IPPROTO_ICMP:
+	case IPPROTO_ICMPV6:
+		return "icmp";
+	case IPPROTO_SCTP:
+		return "sctp";
+	case IPPROTO_UDPLITE:
+		return "udplite";
+	case IPPROTO_MPTCP:
+		return "mptcp";
+	case IPPROTO_DCCP:
+		return "dccp";
+	}
+	if (type == 3) /* SOCK_RAW */
+		return "raw";
+	snprintf(buf, n, "protocol %u", proto);
+	return buf;
+}
+
+static void addr_text(const struct osh_dst *d, char *buf)
+{
+	if (!inet_ntop(d->family == 6 ? AF_INET6 : AF_INET, d->addr, buf, INET6_ADDRSTRLEN))
+		buf[0] = '\0';
+}
+
+static const char *taint_name(uint32_t t)
+{
+	static const char *const names[] = {
+#define X(s) s,
+		OSH_TAINT_VARS(X)
+#undef X
+	};
+
+	if (t == OSH_TAINT_ENV_TOO_LONG)
+		return "environment too long to check";
+	if (t == OSH_TAINT_ENV_UNREADABLE)
+		return "environment unreadable";
+	return t && t <= ARRAY_LEN(names) ? names[t - 1] : "unknown";
+}
+
+/* What a line is made of; lives until the record is written. */
+struct text {
+	char host[OSH_NAME_MAX];
+	char addr[INET6_ADDRSTRLEN];
+	char binary[OSH_PATH_MAX];
+	char script[OSH_PATH_MAX];
+	char ancestors[4096];
+	char reason[512];
+	char proto[32];
+};
+
+static void put(struct log_record *r, const char *key, const char *value)
+{
+	log_str(r, key, slice_str(value));
+}
+
+static void identity(struct eventlog *l, struct log_record *r, struct text *t, const struct osh_ident *id)
+{
+	size_t n = 0;
+
+	kernel_path(l->kernel, id->exe, t->binary);
+	put(r, "binary", t->binary[0] ? t->binary : "-");
+	if (id->script && kernel_path(l->kernel, id->script, t->script) == 0)
+		put(r, "script", t->script);
+	t->ancestors[0] = '\0';
+	for (uint32_t i = 0; i < id->nanc && i < OSH_ANCESTORS_MAX; i++) {
+		char path[OSH_PATH_MAX];
+
+		if (kernel_path(l->kernel, id->anc[i], path) < 0 || n + strlen(path) + 2 > sizeof(t->ancestors))
+			continue;
+		n += (size_t)snprintf(t->ancestors + n, sizeof(t->ancestors) - n, "%s%s", n ? "," : "", path);
+	}
+}
+
+/* The block whose name belongs on the line: the first that matches caller and destination, or for a wrong binary the
+ * first that covers the destination. */
+static const char *block_of(struct eventlog *l, const struct osh_event *e)
+{
+	const struct image *img = l->image(l->arg, e->gen);
+	struct connect_decision c;
+	struct block_bits bits;
+	char name[OSH_NAME_MAX];
+	struct dest d;
+
+	if (!img || e->kind != OSH_EV_CONNECT || !dest_of(l->kernel, &e->dst, &d, name))
+		return NULL;
+	ident_bits(l->kernel, img, &e->id, &bits);
+	image_decide_connect(img, &bits, &d, &c);
+	return image_block_name(img, c.block);
+}
+
+static const char *reason_text(struct text *t, const struct osh_event *e, const char *block)
+{
+	char addr[INET6_ADDRSTRLEN];
+
+	switch (e->reason) {
+	case OSH_R_NO_MATCH:
+		return "no matching network policy";
+	case OSH_R_BINARY:
+		snprintf(t->reason, sizeof(t->reason), "binary not in policy %s", block ? block : "-");
+		return t->reason;
+	case OSH_R_NO_IDENTITY:
+		return "no identity";
+	case OSH_R_TAINTED:
+		snprintf(t->reason, sizeof(t->reason), "tainted: %s", taint_name(e->id.taint));
+		return t->reason;
+	case OSH_R_NAME_EXPIRED:
+		return "name expired";
+	case OSH_R_ADDRESS:
+		addr_text(&e->dst, addr);
+		snprintf(t->reason, sizeof(t->reason), "address not allowed (%s: %s)", addr, class_name(e->aux));
+		return t->reason;
+	case OSH_R_PROTOCOL:
+		snprintf(t->reason, sizeof(t->reason), "protocol not allowed (%s)",
+			 proto_name(e->proto, e->aux, t->proto, sizeof(t->proto)));
+		return t->reason;
+	case OSH_R_HOST_LOOPBACK:
+		return "loopback service of the host";
+	case OSH_R_UNIX:
+		return "unix socket not allowed";
+	case OSH_R_NO_POLICY:
+		return "no policy loaded";
+	case OSH_R_TABLE_FULL:
+		return "connection table full";
+	case OSH_R_BIND:
+		return "port reserved by the host";
+	case OSH_R_SOCKOPT:
+		return "SO_REUSEPORT not allowed";
+	case OSH_R_INBOUND:
+		return "inbound connection from outside";
+	}
+	return "unknown";
+}
+
+static const char *kind_name(uint32_t kind)
+{
+	switch (kind) {
+	case OSH_EV_CONNECT:
+		return "connect";
+	case OSH_EV_SOCKET:
+		return "socket";
+	case OSH_EV_BIND:
+		return "bind";
+	case OSH_EV_SOCKOPT:
+		return "sockopt";
+	}
+	return "event";
+}
+
+static void destination(struct eventlog *l, struct log_record *r, struct text *t, const struct osh_dst *d)
+{
+	t->host[0] = '\0';
+	if (d->name_addr)
+		kernel_name(l->kernel, d->name_addr, t->host);
+	addr_text(d, t->addr);
+	put(r, "dst_host", t->host[0] ? t->host : t->addr);
+	log_uint(r, "dst_port", d->port);
+}
+
+static uint64_t wall(const struct eventlog *l, uint64_t boot)
+{
+	return boot + (uint64_t)l->boot_to_wall;
+}
+
+void eventlog_connect(struct eventlog *l, const struct osh_event *e)
+{
+	bool deny = e->action != OSH_ALLOW;
+	const char *block = block_of(l, e);
+	struct log_record r;
+	struct text t;
+
+	log_init(&r, deny ? LOG_L_WARN : LOG_L_INFO, kind_name(e->kind), wall(l, e->time));
+	put(&r, "action", deny ? "deny" : "allow");
+	if (e->dst.family)
+		destination(l, &r, &t, &e->dst);
+	identity(l, &r, &t, &e->id);
+	if (deny)
+		put(&r, "deny_reason", reason_text(&t, e, block));
+	else
+		put(&r, "via", e->verdict == OSH_FLOW_NATIVE ? "native" : e->verdict == OSH_FLOW_DNS ? "resolver"
+					 : e->verdict == OSH_FLOW_RELAY				     ? "relay"
+												     : "proxy");
+	put(&r, "policy", block ? block : "-");
+	log_uint(&r, "pid", e->pid);
+	log_uint(&r, "uid", e->uid);
+	put(&r, "ancestors", t.ancestors);
+	log_uint(&r, "generation", e->gen);
+	if (e->dst.family && t.addr[0])
+		put(&r, "address", t.addr);
+	log_write(l->log, &r);
+}
+
+static struct slice cut(const char *p, uint16_t n, size_t max)
+{
+	return (struct slice){(const uint8_t *)p, n < max ? n : max};
+}
+
+void eventlog_request(struct eventlog *l, const struct wire_event *e)
+{
+	static const char *const words[] = {"", "allow", "deny", "audit", "error"};
+	const struct image *img = l->image(l->arg, e->gen);
+	const char *block = img ? image_block_name(img, e->block) : NULL;
+	bool violation = e->decision == WD_DENY || e->decision == WD_AUDIT, error = e->decision == WD_ERROR;
+	struct log_record r;
+	struct text t;
+
+	log_init(&r, violation ? LOG_L_WARN : error ? LOG_L_WARN : LOG_L_INFO, "request", wall(l, e->time));
+	put(&r, "l7_decision", e->decision < ARRAY_LEN(words) ? words[e->decision] : "error");
+	log_str(&r, "dst_host", cut(e->host, e->host_n, sizeof(e->host)));
+	log_str(&r, "l7_action", cut(e->method, e->method_n, sizeof(e->method)));
+	log_str(&r, "l7_target", cut(e->target, e->target_n, sizeof(e->target)));
+	if (violation)
+		log_str(&r, "l7_deny_reason", cut(e->reason, e->reason_n, sizeof(e->reason)));
+	else if (e->reason_n)
+		log_str(&r, "reason", cut(e->reason, e->reason_n, sizeof(e->reason)));
+	log_uint(&r, "dst_port", e->dst.port);
+	identity(l, &r, &t, &e->id);
+	put(&r, "policy", block ? block : "-");
+	if (e->rule_n)
+		log_str(&r, "rule", cut(e->rule, e->rule_n, sizeof(e->rule)));
+	if (e->rule_line)
+		log_uint(&r, "rule_line", e->rule_line);
+	log_uint(&r, "status", e->status);
+	log_uint(&r, "pid", e->pid);
+	log_uint(&r, "uid", e->uid);
+	put(&r, "ancestors", t.ancestors);
+	log_uint(&r, "generation", e->gen);
+	if (e->dst.family) {
+		addr_text(&e->dst, t.addr);
+		put(&r, "address", t.addr);
+	}
+	log_uint(&r, "bytes_up", e->bytes_up);
+	log_uint(&r, "bytes_down", e->bytes_down);
+	log_uint(&r, "duration_us", e->duration_ns / 1000);
+	log_write(l->log, &r);
+}
+
+void eventlog_revoked(struct eventlog *l, const struct osh_flow *f, uint64_t gen)
+{
+	struct log_record r;
+	struct text t;
+
+	log_init(&r, LOG_L_WARN, "connect", now_ns(CLOCK_REALTIME));
+	put(&r, "action", "revoke");
+	destination(l, &r, &t, &f->dst);
+	identity(l, &r, &t, &f->id);
+	put(&r, "reason", "closed by a policy change");
+	log_uint(&r, "pid", f->pid);
+	log_uint(&r, "uid", f->uid);
+	put(&r, "ancestors", t.ancestors);
+	log_uint(&r, "generation", gen);
+	put(&r, "address", t.addr);
+	log_write(l->log, &r);
+}
+
+void eventlog_note(struct eventlog *l, enum log_level level, const char *kind, const char *message, ...)
+{
+	struct log_record r;
+	const char *key;
+	va_list ap;
+
+	log_init(&r, level, kind, now_ns(CLOCK_REALTIME));
+	put(&r, "message", message);
+	va_start(ap, message);
+	while ((key = va_arg(ap, const char *)))
+		put(&r, key, va_arg(ap, const char *));
+	va_end(ap);
+	log_write(l->log, &r);
+}

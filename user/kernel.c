@@ -1,0 +1,418 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * kernel.c - loads bpf/enforce.bpf.c for one sandbox and keeps its tables.
+ *
+ * The object carries no configuration of its own: constants are set before loading, so that the verifier removes what
+ * does not apply.  Every link is pinned: what was denied stays denied when the supervisor dies.
+ */
+#include "user/kernel.h"
+
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wsign-conversion"
+#include "enforce.skel.h" /* generated */
+#pragma GCC diagnostic pop
+
+#include <bpf/bpf.h>
+#include <bpf/libbpf.h>
+#include <fcntl.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+
+struct kernel {
+	struct enforce_bpf *skel;
+	volatile uint64_t *current; /* mmapped */
+	int ncpus;
+};
+
+static const char *const taint_vars[] = {
+#define X(s) s "=",
+	OSH_TAINT_VARS(X)
+#undef X
+};
+static const char *const interp_vars[] = {
+#define X(s) s "=",
+	OSH_INTERP_VARS(X)
+#undef X
+};
+_Static_assert(ARRAY_LEN(taint_vars) + ARRAY_LEN(interp_vars) <= OSH_ENV_VARS_MAX, "abi");
+
+static void env_var_set(struct enforce_bpf *s, const char *name, uint32_t taint)
+{
+	uint32_t i = s->rodata->env_nvars++;
+	uint8_t text[24] = {0}, mask[24] = {0};
+	size_t n = strlen(name);
+
+	memcpy(text, name, n);
+	memset(mask, 0xff, n);
+	memcpy((void *)s->rodata->env_vars[i].w, text, sizeof(text));
+	memcpy((void *)s->rodata->env_vars[i].mask, mask, sizeof(mask));
+	s->rodata->env_vars[i].taint = taint;
+	s->rodata->env_bucket[(uint8_t)((uint8_t)name[0] * 31 + (uint8_t)name[1])] = 1;
+}
+
+static void constants(struct enforce_bpf *s, const struct kernel_config *c)
+{
+	s->rodata->cfg_cgroup = c->cgroups->agent_id;
+	s->rodata->cfg_level = c->cgroups->agent_level;
+	s->rodata->cfg_tag = c->tag;
+	s->rodata->cfg_proxy_port4 = c->proxy_port4;
+	s->rodata->cfg_proxy_port6 = c->proxy_port6;
+	s->rodata->cfg_dns_port4 = c->dns_port4;
+	s->rodata->cfg_dns_port6 = c->dns_port6;
+	for (size_t i = 0; i < ARRAY_LEN(taint_vars); i++)
+		env_var_set(s, taint_vars[i], (uint32_t)i + 1);
+	for (size_t i = 0; i < ARRAY_LEN(interp_vars); i++)
+		env_var_set(s, interp_vars[i], 0);
+}
+
+static int pin_link(struct bpf_link *l, const char *dir, const char *name)
+{
+	_cleanup_free_ char *path = NULL;
+
+	if (asprintf(&path, "%s/%s", dir, name) < 0)
+		return -ENOMEM;
+	return bpf_link__pin(l, path);
+}
+
+/* The agent's and the proxy's programs go to their cgroups by the prefix of their names; tracepoints are global. */
+static int attach(struct kernel *k, const struct kernel_config *c, const char **ret_what)
+{
+	struct bpf_program *p;
+
+	bpf_object__for_each_program(p, k->skel->obj)
+	{
+		const char *name = bpf_program__name(p);
+		struct bpf_link *l;
+		int r;
+
+		if (strncmp(name, "agent_", 6) == 0)
+			l = bpf_program__attach_cgroup(p, c->cgroups->fd[CGROUP_AGENT]);
+		else if (strncmp(name, "proxy_", 6) == 0)
+			l = bpf_program__attach_cgroup(p, c->cgroups->fd[CGROUP_PROXY]);
+		else
+			l = bpf_program__attach(p);
+		if (!l) {
+			*ret_what = name;
+			return -errno;
+		}
+		r = pin_link(l, c->pin_dir, name);
+		bpf_link__disconnect(l); /* the pin holds it; closing ours must not detach */
+		bpf_link__destroy(l);
+		if (r < 0) {
+			*ret_what = name;
+			return r;
+		}
+	}
+	return 0;
+}
+
+static int quiet(enum libbpf_print_level level, const char *fmt, va_list ap)
+{
+	if (level == LIBBPF_WARN && getenv("OSH_DEBUG_LIBBPF"))
+		return vfprintf(stderr, fmt, ap);
+	return 0;
+}
+
+int kernel_new(const struct kernel_config *c, struct kernel **ret, const char **ret_what)
+{
+	struct kernel *k = calloc(1, sizeof(*k));
+	void *p;
+	int r;
+
+	if (!k)
+		return -ENOMEM;
+	libbpf_set_print(quiet);
+	*ret_what = "open";
+	k->skel = enforce_bpf__open();
+	if (!k->skel) {
+		r = -errno;
+		goto fail;
+	}
+	constants(k->skel, c);
+	*ret_what = "load";
+	r = enforce_bpf__load(k->skel);
+	if (r < 0)
+		goto fail;
+	p = mmap(NULL, (size_t)getpagesize(), PROT_READ | PROT_WRITE, MAP_SHARED,
+		 bpf_map__fd(k->skel->maps.current), 0);
+	if (p == MAP_FAILED) {
+		r = -errno;
+		goto fail;
+	}
+	k->current = p;
+	k->ncpus = libbpf_num_possible_cpus();
+	*ret_what = "pin directory";
+	if (mkdir(c->pin_dir, 0700) < 0) {
+		r = -errno;
+		goto fail;
+	}
+	r = attach(k, c, ret_what);
+	if (r < 0)
+		goto fail;
+	*ret = k;
+	return 0;
+fail:
+	kernel_free(k);
+	return r;
+}
+
+struct kernel *kernel_free(struct kernel *k)
+{
+	if (!k)
+		return NULL;
+	if (k->current)
+		munmap((void *)k->current, (size_t)getpagesize());
+	enforce_bpf__destroy(k->skel);
+	free(k);
+	return NULL;
+}
+
+static struct bpf_map *map_of(const struct kernel *k, enum kernel_map m)
+{
+	switch (m) {
+	case KMAP_CURRENT:
+		return k->skel->maps.current;
+	case KMAP_NAMES:
+		return k->skel->maps.names;
+	case KMAP_PATHS:
+		return k->skel->maps.paths;
+	case KMAP_PATH_IDS:
+		return k->skel->maps.path_ids;
+	case KMAP_ACCEPTED:
+		return k->skel->maps.accepted;
+	case KMAP_DNS_CLIENTS:
+		return k->skel->maps.dns_clients;
+	case KMAP_NATIVES:
+		return k->skel->maps.natives;
+	case KMAP_PROCS:
+		return k->skel->maps.procs;
+	case KMAP_HOST_ADDRS:
+		return k->skel->maps.host_addrs;
+	case KMAP_UPSTREAM_DNS:
+		return k->skel->maps.upstream_dns;
+	case KMAP_STATS:
+		return k->skel->maps.stats;
+	case KMAP_EVENTS:
+		return k->skel->maps.events;
+	}
+	return NULL;
+}
+
+int kernel_map_fd(const struct kernel *k, enum kernel_map m)
+{
+	return bpf_map__fd(map_of(k, m));
+}
+
+int kernel_map_export(const struct kernel *k, enum kernel_map m, bool rdonly)
+{
+	struct bpf_map_info info = {0};
+	uint32_t n = sizeof(info);
+	LIBBPF_OPTS(bpf_get_fd_by_id_opts, o, .open_flags = rdonly ? BPF_F_RDONLY : 0);
+
+	if (bpf_obj_get_info_by_fd(kernel_map_fd(k, m), &info, &n) < 0)
+		return -errno;
+	return bpf_map_get_fd_by_id_opts(info.id, &o);
+}
+
+void kernel_open_launch(struct kernel *k)
+{
+	__atomic_store_n(&k->skel->bss->launch_open, 1, __ATOMIC_SEQ_CST);
+}
+
+int kernel_publish(struct kernel *k, uint64_t gen, int image_fd, struct published *ret)
+{
+	LIBBPF_OPTS(bpf_map_create_opts, o, .map_flags = BPF_F_INNER_MAP | BPF_F_MMAPABLE);
+	struct published p = {.gen = gen, .map_fd = -1};
+	uint32_t slot = (uint32_t)(gen & 1);
+	struct stat st;
+	size_t done = 0;
+	int r;
+
+	if (fstat(image_fd, &st) < 0)
+		return -errno;
+	if (st.st_size < (off_t)OSH_IMG_PAGE || st.st_size % OSH_IMG_PAGE || st.st_size > (1 << 30))
+		return -EBADMSG;
+	p.map_fd = bpf_map_create(BPF_MAP_TYPE_ARRAY, "osh_image", sizeof(uint32_t), OSH_IMG_PAGE,
+				  (uint32_t)(st.st_size / OSH_IMG_PAGE), &o);
+	if (p.map_fd < 0)
+		return p.map_fd;
+	p.image.n = (size_t)st.st_size;
+	p.base = mmap(NULL, p.image.n, PROT_READ | PROT_WRITE, MAP_SHARED, p.map_fd, 0);
+	if (p.base == MAP_FAILED) {
+		p.base = NULL;
+		r = -errno;
+		goto fail;
+	}
+	while (done < p.image.n) {
+		ssize_t n = pread(image_fd, (uint8_t *)p.base + done, p.image.n - done, (off_t)done);
+
+		if (n <= 0) {
+			r = n < 0 ? -errno : -EBADMSG;
+			goto fail;
+		}
+		done += (size_t)n;
+	}
+	munmap(p.base, p.image.n); /* freezing needs no writable mapping left */
+	p.base = NULL;
+	r = bpf_map_freeze(p.map_fd);
+	if (r < 0)
+		goto fail;
+	p.base = mmap(NULL, p.image.n, PROT_READ, MAP_SHARED, p.map_fd, 0);
+	if (p.base == MAP_FAILED) {
+		p.base = NULL;
+		r = -errno;
+		goto fail;
+	}
+	r = image_open(&p.image, p.base, (size_t)st.st_size);
+	if (r < 0)
+		goto fail;
+	r = bpf_map_update_elem(bpf_map__fd(k->skel->maps.images), &slot, &p.map_fd, BPF_ANY);
+	if (r < 0)
+		goto fail;
+	*ret = p;
+	return 0;
+fail:
+	p.image.n = (size_t)st.st_size;
+	published_done(&p);
+	return r;
+}
+
+void published_done(struct published *p)
+{
+	if (p->base)
+		munmap(p->base, p->image.n);
+	if (p->gen || p->map_fd > 0)
+		closep(&p->map_fd);
+	*p = (struct published){.map_fd = -1};
+}
+
+void kernel_set_current(struct kernel *k, uint64_t gen)
+{
+	__atomic_store_n(k->current, OSH_CURRENT(gen), __ATOMIC_SEQ_CST);
+}
+
+int kernel_grace(struct kernel *k, const struct published *p)
+{
+	uint32_t slot = (uint32_t)(p->gen & 1);
+
+	/* An update of the outer map returns after a grace period (kernel/bpf/syscall.c, maybe_wait_bpf_programs). */
+	return bpf_map_update_elem(bpf_map__fd(k->skel->maps.images), &slot, &p->map_fd, BPF_ANY);
+}
+
+int kernel_path(const struct kernel *k, uint32_t id, char *buf)
+{
+	struct osh_path p;
+
+	buf[0] = '\0';
+	if (!id || bpf_map_lookup_elem(kernel_map_fd(k, KMAP_PATHS), &id, &p) < 0)
+		return -ENOENT;
+	memcpy(buf, p.path, OSH_PATH_MAX);
+	buf[OSH_PATH_MAX - 1] = '\0';
+	return 0;
+}
+
+int kernel_name(const struct kernel *k, uint32_t addr, char *buf)
+{
+	struct osh_name n;
+
+	buf[0] = '\0';
+	if (!addr || bpf_map_lookup_elem(kernel_map_fd(k, KMAP_NAMES), &addr, &n) < 0)
+		return -ENOENT;
+	memcpy(buf, n.name, OSH_NAME_MAX);
+	buf[OSH_NAME_MAX - 1] = '\0';
+	return 0;
+}
+
+uint64_t kernel_stat(const struct kernel *k, enum osh_stat s)
+{
+	_cleanup_free_ uint64_t *v = calloc((size_t)k->ncpus, sizeof(*v));
+	uint32_t key = s;
+	uint64_t sum = 0;
+
+	if (!v || bpf_map_lookup_elem(kernel_map_fd(k, KMAP_STATS), &key, v) < 0)
+		return 0;
+	for (int i = 0; i < k->ncpus; i++)
+		sum += v[i];
+	return sum;
+}
+
+size_t kernel_count(const struct kernel *k, enum kernel_map m)
+{
+	uint8_t key[OSH_PATH_MAX], next[OSH_PATH_MAX];
+	int fd = kernel_map_fd(k, m);
+	size_t n = 0;
+
+	if (bpf_map_get_next_key(fd, NULL, next) < 0)
+		return 0;
+	do {
+		memcpy(key, next, sizeof(key));
+		n++;
+	} while (n < 200000 && bpf_map_get_next_key(fd, key, next) == 0);
+	return n;
+}
+
+/* --- garbage: paths are never renumbered, so a path that goes too early only loses rights ------------- */
+
+#define PATHS_COLLECT_AT 8192
+
+static void mark(uint8_t *used, uint32_t max, const struct osh_ident *id)
+{
+	uint32_t ids[2 + OSH_ANCESTORS_MAX] = {id->exe, id->script};
+
+	memcpy(ids + 2, id->anc, sizeof(id->anc));
+	for (size_t i = 0; i < ARRAY_LEN(ids); i++)
+		if (ids[i] && ids[i] <= max)
+			used[ids[i] / 8] |= (uint8_t)(1u << (ids[i] % 8));
+}
+
+static void mark_procs(const struct kernel *k, uint8_t *used, uint32_t max)
+{
+	uint32_t key, next;
+	struct osh_proc p;
+
+	for (int r = bpf_map_get_next_key(kernel_map_fd(k, KMAP_PROCS), NULL, &next); r == 0;
+	     r = bpf_map_get_next_key(kernel_map_fd(k, KMAP_PROCS), &key, &next)) {
+		key = next;
+		if (bpf_map_lookup_elem(kernel_map_fd(k, KMAP_PROCS), &key, &p) == 0)
+			mark(used, max, &p.id);
+	}
+}
+
+static void mark_natives(const struct kernel *k, uint8_t *used, uint32_t max)
+{
+	uint64_t key, next;
+	struct osh_flow f;
+
+	for (int r = bpf_map_get_next_key(kernel_map_fd(k, KMAP_NATIVES), NULL, &next); r == 0;
+	     r = bpf_map_get_next_key(kernel_map_fd(k, KMAP_NATIVES), &key, &next)) {
+		key = next;
+		if (bpf_map_lookup_elem(kernel_map_fd(k, KMAP_NATIVES), &key, &f) == 0)
+			mark(used, max, &f.id);
+	}
+}
+
+void kernel_collect_paths(struct kernel *k)
+{
+	uint32_t max = __atomic_load_n(&k->skel->bss->next_path_id, __ATOMIC_RELAXED), key, next;
+	_cleanup_free_ uint8_t *used = NULL;
+	struct osh_path p;
+	int r;
+
+	if (kernel_count(k, KMAP_PATHS) < PATHS_COLLECT_AT)
+		return;
+	used = calloc(max / 8 + 1, 1);
+	if (!used)
+		return;
+	mark_procs(k, used, max);
+	mark_natives(k, used, max);
+	for (r = bpf_map_get_next_key(kernel_map_fd(k, KMAP_PATHS), NULL, &next); r == 0;) {
+		key = next;
+		r = bpf_map_get_next_key(kernel_map_fd(k, KMAP_PATHS), &key, &next);
+		/* Younger than the marks: may belong to a process that was not there yet. */
+		if (key > max || used[key / 8] & (1u << (key % 8)))
+			continue;
+		if (bpf_map_lookup_elem(kernel_map_fd(k, KMAP_PATHS), &key, &p) == 0)
+			bpf_map_delete_elem(kernel_map_fd(k, KMAP_PATH_IDS), p.path);
+		bpf_map_delete_elem(kernel_map_fd(k, KMAP_PATHS), &key);
+	}
+}

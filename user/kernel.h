@@ -1,0 +1,69 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * kernel.h - the sandbox's BPF programs and tables: load, attach, pin, publish an image, look things up.
+ */
+#pragma once
+
+#include "policy/policy.h"
+#include "user/cgroup.h"
+
+struct kernel;
+
+struct kernel_config {
+	const struct cgroups *cgroups;
+	const char *pin_dir; /* made here; one pin per link */
+	uint32_t tag;	     /* nonzero, of this sandbox's sockets */
+	uint16_t proxy_port4, proxy_port6, dns_port4, dns_port6; /* host order */
+};
+
+/* Loads, attaches and pins everything.  *ret_what names the failing part on error (a literal). */
+int kernel_new(const struct kernel_config *c, struct kernel **ret, const char **ret_what);
+struct kernel *kernel_free(struct kernel *k); /* the pinned links stay */
+
+enum kernel_map {
+	KMAP_CURRENT,
+	KMAP_NAMES,
+	KMAP_PATHS,
+	KMAP_PATH_IDS,
+	KMAP_ACCEPTED,
+	KMAP_DNS_CLIENTS,
+	KMAP_NATIVES,
+	KMAP_PROCS,
+	KMAP_HOST_ADDRS,
+	KMAP_UPSTREAM_DNS,
+	KMAP_STATS,
+	KMAP_EVENTS,
+};
+/* The supervisor's own descriptor (not to be closed). */
+int kernel_map_fd(const struct kernel *k, enum kernel_map m);
+/* A fresh descriptor for the proxy; rdonly: BPF_F_RDONLY.  Caller closes. */
+int kernel_map_export(const struct kernel *k, enum kernel_map m, bool rdonly);
+
+/* The next exec in the agent's cgroup is the launcher's. */
+void kernel_open_launch(struct kernel *k);
+
+/* A published image: the frozen inner map and a read-only mapping of it. */
+struct published {
+	uint64_t gen;
+	int map_fd;
+	void *base;
+	struct image image;
+};
+/* Copies the image of size bytes into a fresh map, freezes and validates it, and puts it into the slot of gen.  Waits
+ * for a grace period.  `current` is not touched. */
+int kernel_publish(struct kernel *k, uint64_t gen, int image_fd, struct published *ret);
+void published_done(struct published *p);
+/* The one store that is the reload. */
+void kernel_set_current(struct kernel *k, uint64_t gen);
+/* Returns after every decision that began before the call is over. */
+int kernel_grace(struct kernel *k, const struct published *p);
+
+/* Path of an id into buf (OSH_PATH_MAX bytes), name of a synthetic address (network order) into buf
+ * (OSH_NAME_MAX).  -ENOENT: gone; buf is then "". */
+int kernel_path(const struct kernel *k, uint32_t id, char *buf);
+int kernel_name(const struct kernel *k, uint32_t addr, char *buf);
+uint64_t kernel_stat(const struct kernel *k, enum osh_stat s);
+/* Number of entries, by walking the keys; for status. */
+size_t kernel_count(const struct kernel *k, enum kernel_map m);
+/* Forgets paths that no process, native connection or recent event uses, when the table is half full. */
+void kernel_collect_paths(struct kernel *k);

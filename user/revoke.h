@@ -1,0 +1,16 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* revoke.h - after a swap: native connections that the new policy would not admit are closed. */
+#pragma once
+
+#include "user/kernel.h"
+
+/* Called with each connection that was closed. */
+typedef void (*revoke_fn)(void *arg, const struct osh_flow *f);
+
+/* Re-judges every entry of the table of native connections under the image and destroys the sockets of those that it
+ * would not let go natively (SOCK_DESTROY, by cookie).  Call after the grace period.  Returns how many, or -errno. */
+int revoke_natives(struct kernel *k, const struct image *img, revoke_fn fn, void *arg);
+/* The identity's blocks, by path strings from the table. */
+void ident_bits(const struct kernel *k, const struct image *img, const struct osh_ident *id, struct block_bits *ret);
+/* The destination as the policy sees it; buf of OSH_NAME_MAX holds the name. false: its name is gone. */
+bool dest_of(const struct kernel *k, const struct osh_dst *d, struct dest *ret, char *buf);
