@@ -289,10 +289,11 @@ static int load(struct names *p, const struct name *n, struct osh_name *ret)
 
 static int store(struct names *p, struct name *n, struct osh_name *v)
 {
+	bool refused = v->npins == 0 && v->expires != 0; /* pins[0] tells for what */
 	int r;
 
 	memset(v->cache, 0, sizeof(v->cache));
-	for (uint32_t i = v->npins; i < OSH_PIN_MAX; i++)
+	for (uint32_t i = refused ? 1 : v->npins; i < OSH_PIN_MAX; i++)
 		v->pins[i] = (struct osh_pin){0};
 	r = p->maps.ops->put(p->maps.arg, n->addr, v);
 	if (r < 0)
@@ -384,7 +385,7 @@ int names_pin(struct names *p, struct name *n, const struct resolved *res, uint6
 	return r;
 }
 
-int names_unpin(struct names *p, struct name *n, uint64_t expires)
+int names_unpin(struct names *p, struct name *n)
 {
 	struct osh_name v;
 	int r = load(p, n, &v);
@@ -392,11 +393,25 @@ int names_unpin(struct names *p, struct name *n, uint64_t expires)
 	if (r < 0)
 		return r;
 	v.npins = 0;
-	v.expires = expires;
+	v.expires = 0;
 	return store(p, n, &v);
 }
 
-int names_filter(struct names *p, struct name *n, names_keep_fn keep, void *arg, uint64_t now)
+int names_refuse(struct names *p, struct name *n, const struct resolved_addr *bad, uint64_t until)
+{
+	struct osh_name v;
+	int r = load(p, n, &v);
+
+	if (r < 0)
+		return r;
+	v.npins = 0;
+	v.expires = until;
+	v.pins[0] = (struct osh_pin){.family = bad->family};
+	memcpy(v.pins[0].addr, bad->addr, sizeof(bad->addr));
+	return store(p, n, &v);
+}
+
+int names_filter(struct names *p, struct name *n, names_keep_fn keep, void *arg)
 {
 	struct osh_name v;
 	uint32_t kept = 0;
@@ -412,9 +427,7 @@ int names_filter(struct names *p, struct name *n, names_keep_fn keep, void *arg,
 	}
 	if (kept == v.npins)
 		return 0;
-	v.npins = kept;
-	if (kept == 0)
-		v.expires = now;
+	v.npins = kept; /* 0: pins[0] is still the first of them, and expires still stands: refused */
 	return store(p, n, &v);
 }
 

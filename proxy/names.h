@@ -85,11 +85,14 @@ uint64_t names_connected(struct names *p, const struct name *n);
  * run out as far as there is room.  The map is written when this returns. */
 int names_pin(struct names *p, struct name *n, const struct resolved *res, uint64_t until,
 	      uint64_t now);
-/* Takes all pins out.  expires 0: as if never resolved; else: refused, the kernel denies. */
-int names_unpin(struct names *p, struct name *n, uint64_t expires);
-/* Keeps the pins for which keep() says so; none left: refused at `now`. */
+/* Takes all pins out, as if the name had never been resolved. */
+int names_unpin(struct names *p, struct name *n);
+/* Takes all pins out and leaves bad as the address for which the kernel denies, until `until` (then the name has
+ * expired). */
+int names_refuse(struct names *p, struct name *n, const struct resolved_addr *bad, uint64_t until);
+/* Keeps the pins for which keep() says so; none left: refused for the first of them. */
 typedef bool (*names_keep_fn)(void *arg, struct slice name, uint8_t family, const uint8_t addr[16]);
-int names_filter(struct names *p, struct name *n, names_keep_fn keep, void *arg, uint64_t now);
+int names_filter(struct names *p, struct name *n, names_keep_fn keep, void *arg);
 
 /* Sorts all names into tiers again: allowed() says whether some block allows the name. */
 typedef bool (*names_allowed_fn)(void *arg, struct slice name);

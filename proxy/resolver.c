@@ -263,22 +263,23 @@ static const struct resolved_addr *find_refused(const struct judgement *j, struc
 /* Pins that were good stay when only this asker may not have the new address; an address that nobody may have
  * takes them out: who answers so is not to be trusted about the rest. */
 static int refuse(struct resolver *r, struct name *n, const struct judgement *j,
-		  const struct resolved_addr *bad)
+		  const struct resolved_addr *bad, uint64_t until)
 {
 	struct image_view v = j->view;
 
 	if (n->npins && allowed_for_all(&v, name_slice(n), bad->family, bad->addr))
 		return 0;
 	n->refresh_at = 0;
-	if (n->npins == 0 && n->expires != 0)
-		return 0;
-	return names_unpin(r->names, n, loop_now(r->loop));
+	if (n->npins == 0 && n->expires == until)
+		return 0; /* the same answer, from the cache */
+	return names_refuse(r->names, n, bad, until);
 }
 
 /* Checks res and pins it to n, or refuses it. client is told to the log. */
 static int check_and_pin(struct resolver *r, struct name *n, const struct judgement *j,
 			 const struct osh_dns_client *client, const struct resolved *res)
 {
+	uint64_t until = res->expires + PIN_GRACE_NS;
 	enum osh_addr_class class;
 	const struct resolved_addr *bad = find_refused(j, name_slice(n), res, &class);
 	int err;
@@ -287,9 +288,9 @@ static int check_and_pin(struct resolver *r, struct name *n, const struct judgem
 		if (r->on_refused)
 			r->on_refused(r->on_refused_arg, client, name_slice(n), bad->family,
 				      bad->addr, class);
-		return refuse(r, n, j, bad);
+		return refuse(r, n, j, bad, until);
 	}
-	err = names_pin(r->names, n, res, res->expires + PIN_GRACE_NS, loop_now(r->loop));
+	err = names_pin(r->names, n, res, until, loop_now(r->loop));
 	if (err == 0)
 		n->refresh_at = res->expires;
 	return err;
@@ -587,16 +588,16 @@ static void rejudge_pins(struct resolver *r, struct name *n, struct image_view *
 	if (n->npins == 0) {
 		/* Refused before: the new policy may see it otherwise, so as if never resolved. */
 		if (n->expires != 0)
-			(void)names_unpin(r->names, n, 0);
+			(void)names_unpin(r->names, n);
 		return;
 	}
 	image_decide_name(v->img, &all, name_slice(n), &d);
 	if (d.native) {
-		(void)names_filter(r->names, n, allowed_for_all, v, loop_now(r->loop));
+		(void)names_filter(r->names, n, allowed_for_all, v);
 		return;
 	}
 	n->refresh_at = 0;
-	(void)names_unpin(r->names, n, 0);
+	(void)names_unpin(r->names, n);
 }
 
 void resolver_policy_changed(struct resolver *r)

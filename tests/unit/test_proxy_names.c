@@ -487,8 +487,11 @@ static void expect_pins(struct table *t, const struct name *n, const char *want)
 		snprintf(got + strlen(got), sizeof(got) - strlen(got), "%s%u/%u", i ? " " : "",
 			 v->pins[i].family, v->pins[i].addr[v->pins[i].family == 4 ? 3 : 15]);
 	assert_string_equal(got, want);
-	for (uint32_t i = v->npins; i < OSH_PIN_MAX; i++)
+	for (uint32_t i = v->npins ? v->npins : 1; i < OSH_PIN_MAX; i++)
 		assert_int_equal(v->pins[i].family, 0);
+	/* Refused: the address stands in the first place. */
+	if (v->npins == 0)
+		assert_int_equal(v->pins[0].family != 0, v->expires != 0);
 }
 
 static void test_pins_are_written(void **state)
@@ -600,7 +603,7 @@ static void test_repeated_addresses(void **state)
 	table_done(&t);
 }
 
-static void test_unpin(void **state)
+static void test_refuse_and_unpin(void **state)
 {
 	struct table t = {0};
 	struct names *p = pool(&t, T0);
@@ -609,11 +612,13 @@ static void test_unpin(void **state)
 
 	(void)state;
 	names_pin(p, n, &a, T0 + 600 * S, T0);
-	assert_int_equal(names_unpin(p, n, T0 + S), 0);
+	assert_int_equal(names_refuse(p, n, &a.a[2], T0 + 800 * S), 0);
 	expect_pins(&t, n, "");
-	assert_int_equal(n->expires, T0 + S);
-	assert_int_equal(names_unpin(p, n, 0), 0);
-	assert_int_equal(slot_of(&t, n->addr)->v.expires, 0);
+	assert_int_equal(n->expires, T0 + 800 * S);
+	assert_memory_equal(slot_of(&t, n->addr)->v.pins[0].addr, a.a[2].addr, 16);
+	assert_int_equal(names_unpin(p, n), 0);
+	expect_pins(&t, n, "");
+	assert_int_equal(n->expires, 0);
 	/* Pins of before do not come back with the next answer. */
 	a = addrs4(7, 1);
 	names_pin(p, n, &a, T0 + 700 * S, T0 + 2 * S);
@@ -638,12 +643,13 @@ static void test_filter(void **state)
 
 	(void)state;
 	names_pin(p, n, &a, T0 + 600 * S, T0);
-	assert_int_equal(names_filter(p, n, keep_even, NULL, T0 + S), 0);
+	assert_int_equal(names_filter(p, n, keep_even, NULL), 0);
 	expect_pins(&t, n, "4/2 4/4");
 	assert_int_equal(n->expires, T0 + 600 * S);
-	assert_int_equal(names_filter(p, n, keep_even, n, T0 + S), 0);
+	assert_int_equal(names_filter(p, n, keep_even, n), 0);
 	expect_pins(&t, n, "");
-	assert_int_equal(n->expires, T0 + S); /* refused, not "never resolved" */
+	assert_int_equal(n->expires, T0 + 600 * S); /* refused, not "never resolved" */
+	assert_int_equal(slot_of(&t, n->addr)->v.pins[0].addr[3], 2);
 	names_free(p);
 	table_done(&t);
 }
@@ -804,7 +810,7 @@ int main(void)
 		cmocka_unit_test(test_rotating_answers_merge),
 		cmocka_unit_test(test_pins_are_bounded),
 		cmocka_unit_test(test_repeated_addresses),
-		cmocka_unit_test(test_unpin),
+		cmocka_unit_test(test_refuse_and_unpin),
 		cmocka_unit_test(test_filter),
 		cmocka_unit_test(test_pin_when_the_map_lost_the_name),
 		cmocka_unit_test(test_rebuild),
