@@ -73,6 +73,9 @@ static inline void policy_freep(struct policy **p)
 
 const struct policy_static *policy_static(const struct policy *p);
 
+/* How many blocks, and endpoints over all of them. */
+void policy_counts(const struct policy *p, size_t *ret_blocks, size_t *ret_endpoints);
+
 /* Compares the static sections of a reload with those in force.  Returns NULL when nothing changes (an
  * absent section means unchanged; lists compare as sets, names by resolved meaning of the caller), else
  * the name of the first field that differs, for example "filesystem_policy.read_only". */
@@ -117,7 +120,9 @@ struct image {
 int image_open(struct image *ret, const uint8_t *p, size_t n);
 
 const char *image_block_name(const struct image *img, uint32_t block); /* NULL: no such block */
-/* Does the block's policy name appear in logs for endpoint e? (first in file order) */
+
+/* Puts the digest of an image (over its bytes with the digest zero) into its header. */
+void image_set_sha256(uint8_t *image, const uint8_t digest[32]);
 
 struct block_bits {
 	uint64_t w[OSH_BLOCK_WORDS];
@@ -194,7 +199,7 @@ struct request_decision {
 	bool by_deny_rule; /* deny or audit: a deny rule fired, not a plain miss */
 	uint32_t block;	   /* whose rule decided; for a plain miss the first in file order that covers */
 	uint32_t rule_line; /* line of the rule in the policy, 0 for a miss */
-	char rule[160];	   /* the rule in words, printable: "POST /repos/**", "access: read-only", "" */
+	char rule[160];	   /* the rule in words, printable: "access: read-only", "" */
 };
 void image_decide_request(const struct image *img, const struct connect_decision *c,
 			  const struct request *r, struct request_decision *ret);

@@ -1,0 +1,182 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* diag.c - collecting, ordering and printing diagnostics; suggestions for misspelt words. */
+#include "policy/diag.h"
+#include "policy/utf8.h"
+
+#include <stdarg.h>
+
+#define MESSAGE_MAX 600
+
+/* Length of the printable character at p, 0 when it must not reach a terminal. */
+static size_t printable(const uint8_t *p, size_t n)
+{
+	uint32_t c;
+	size_t k = utf8_decode(p, n, &c);
+
+	if (!k || c < 0x20 || (c >= 0x7f && c < 0xa0))
+		return 0;
+	if ((c >= 0x200b && c <= 0x200f) || (c >= 0x2028 && c <= 0x202e) ||
+	    (c >= 0x2060 && c <= 0x206f) || c == 0xfeff)
+		return 0;
+	return k;
+}
+
+static char *sanitised(const char *s)
+{
+	size_t n = strlen(s), i = 0, o = 0;
+	char *out = malloc(n + 1);
+
+	if (!out)
+		return NULL;
+	while (i < n) {
+		size_t k = printable((const uint8_t *)s + i, n - i);
+
+		if (!k) {
+			out[o++] = '?';
+			i++;
+			continue;
+		}
+		memcpy(out + o, s + i, k);
+		o += k;
+		i += k;
+	}
+	out[o] = 0;
+	return out;
+}
+
+void diag_add(struct policy_diags *d, enum policy_severity severity, int line, int col,
+	      const char *fmt, ...)
+{
+	char buf[MESSAGE_MAX];
+	struct policy_diag *v;
+	va_list ap;
+
+	if (severity == POLICY_ERROR)
+		d->errors++;
+	if (d->n >= DIAGS_MAX)
+		return;
+	va_start(ap, fmt);
+	(void)vsnprintf(buf, sizeof(buf), fmt, ap);
+	va_end(ap);
+	v = reallocarray(d->v, d->n + 1, sizeof(*v));
+	if (!v)
+		return;
+	d->v = v;
+	v[d->n] = (struct policy_diag){severity, line, col, sanitised(buf)};
+	if (v[d->n].message)
+		d->n++;
+}
+
+static int cmp_diag(const void *pa, const void *pb)
+{
+	const struct policy_diag *a = pa, *b = pb;
+
+	if (a->line != b->line)
+		return a->line < b->line ? -1 : 1;
+	if (a->col != b->col)
+		return a->col < b->col ? -1 : 1;
+	return strcmp(a->message, b->message);
+}
+
+void diags_finish(struct policy_diags *d)
+{
+	size_t out = 0;
+
+	if (d->n == 0)
+		return;
+	qsort(d->v, d->n, sizeof(*d->v), cmp_diag);
+	for (size_t i = 0; i < d->n; i++) {
+		if (out && cmp_diag(&d->v[out - 1], &d->v[i]) == 0) {
+			if (d->v[i].severity == POLICY_ERROR)
+				d->errors--;
+			free(d->v[i].message);
+			continue;
+		}
+		d->v[out++] = d->v[i];
+	}
+	d->n = out;
+}
+
+void policy_diags_done(struct policy_diags *d)
+{
+	for (size_t i = 0; i < d->n; i++)
+		free(d->v[i].message);
+	free(d->v);
+	*d = (struct policy_diags){0};
+}
+
+void policy_diags_print(const struct policy_diags *d, const char *file, FILE *out)
+{
+	size_t shown = 0;
+
+	for (size_t i = 0; i < d->n; i++) {
+		const struct policy_diag *v = &d->v[i];
+		const char *kind = v->severity == POLICY_WARNING ? "warning: " : "";
+
+		shown += v->severity == POLICY_ERROR;
+		if (v->line > 0)
+			fprintf(out, "%s:%d:%d: %s%s\n", file, v->line, v->col, kind, v->message);
+		else
+			fprintf(out, "%s: %s%s\n", file, kind, v->message);
+	}
+	if (d->errors > shown)
+		fprintf(out, "%s: %zu more errors\n", file, d->errors - shown);
+}
+
+/* Optimal string alignment distance, at most 24 characters a side. */
+#define WORD_MAX 24
+
+static size_t min3(size_t a, size_t b, size_t c)
+{
+	size_t m = a < b ? a : b;
+
+	return m < c ? m : c;
+}
+
+static uint8_t fold(uint8_t c)
+{
+	if (c >= 'A' && c <= 'Z')
+		return (uint8_t)(c | 0x20);
+	return c == '-' ? '_' : c;
+}
+
+static size_t distance(struct slice a, struct slice b)
+{
+	size_t t[WORD_MAX + 1][WORD_MAX + 1];
+
+	if (a.n > WORD_MAX || b.n > WORD_MAX)
+		return SIZE_MAX;
+	for (size_t i = 0; i <= a.n; i++)
+		t[i][0] = i;
+	for (size_t j = 0; j <= b.n; j++)
+		t[0][j] = j;
+	for (size_t i = 1; i <= a.n; i++) {
+		for (size_t j = 1; j <= b.n; j++) {
+			uint8_t x = fold(a.p[i - 1]), y = fold(b.p[j - 1]);
+
+			t[i][j] = min3(t[i - 1][j] + 1, t[i][j - 1] + 1, t[i - 1][j - 1] + (x != y));
+			if (i > 1 && j > 1 && x == fold(b.p[j - 2]) && y == fold(a.p[i - 2]) &&
+			    t[i - 2][j - 2] + 1 < t[i][j])
+				t[i][j] = t[i - 2][j - 2] + 1;
+		}
+	}
+	return t[a.n][b.n];
+}
+
+const char *diag_suggest(struct slice word, const char *const *known, size_t n)
+{
+	const char *best = NULL;
+	size_t best_d = SIZE_MAX;
+
+	for (size_t i = 0; i < n; i++) {
+		struct slice k = slice_str(known[i]);
+		size_t d = distance(word, k);
+		size_t most = k.n <= 4 ? 1 : k.n <= 8 ? 2 : 3;
+
+		if (d <= most && d < best_d) {
+			best = known[i];
+			best_d = d;
+		}
+	}
+	return best;
+}

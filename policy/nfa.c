@@ -1,0 +1,191 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* nfa.c - building the tree of pattern nodes; nfa.h says what it is. */
+#include "policy/nfa_node.h"
+
+void nfa_done(struct nfa *a)
+{
+	free(a->node);
+	free(a->tag);
+	free(a->set);
+	hmap_done(&a->sets);
+	*a = (struct nfa){0};
+}
+
+static uint32_t node_new(struct nfa *a, enum nfa_kind kind, uint32_t label)
+{
+	if (a->n == 0)
+		a->n = 1;
+	if (a->n > NFA_NODES_MAX ||
+	    array_grow(&a->node, &a->cap, a->n + 1, sizeof(*a->node)) < 0) {
+		a->oom = true;
+		return 0;
+	}
+	a->node[a->n] = (struct nfa_node){.label = (uint32_t)kind << NFA_KIND_SHIFT | label};
+	return (uint32_t)a->n++;
+}
+
+uint32_t nfa_root(struct nfa *a)
+{
+	return node_new(a, NFA_ROOT, 0);
+}
+
+static bool set_eq(const void *ctx, uint32_t i)
+{
+	const struct nfa *a = ctx;
+
+	return memcmp(&a->set[i], &a->set[a->nsets], sizeof(struct byteset)) == 0;
+}
+
+static uint64_t set_hash(const void *ctx, uint32_t i)
+{
+	return hash_bytes(0, &((const struct nfa *)ctx)->set[i], sizeof(struct byteset));
+}
+
+/* Number of a byte set; equal sets have one number. */
+static bool set_intern(struct nfa *a, const struct byteset *s, uint32_t *ret)
+{
+	int r;
+
+	if (array_grow(&a->set, &a->sets_cap, a->nsets + 1, sizeof(*a->set)) < 0 ||
+	    a->nsets >= NFA_NODES_MAX) {
+		a->oom = true;
+		return false;
+	}
+	a->set[a->nsets] = *s;
+	r = hmap_intern(&a->sets, set_hash(a, (uint32_t)a->nsets), set_eq, set_hash, a,
+			(uint32_t)a->nsets, ret);
+	if (r < 0)
+		a->oom = true;
+	else if (r == 0)
+		a->nsets++;
+	return r >= 0;
+}
+
+/* Finds or adds the child of `from` with this kind and label. */
+static uint32_t child(struct nfa *a, uint32_t from, enum nfa_kind kind, uint32_t label, bool *fresh)
+{
+	uint32_t want = (uint32_t)kind << NFA_KIND_SHIFT | label, n;
+
+	*fresh = false;
+	if (!from)
+		return 0;
+	for (n = a->node[from].child; n; n = a->node[n].next)
+		if (a->node[n].label == want)
+			return n;
+	n = node_new(a, kind, label);
+	if (!n)
+		return 0;
+	a->node[n].next = a->node[from].child;
+	a->node[from].child = n;
+	*fresh = true;
+	return n;
+}
+
+uint32_t nfa_byte(struct nfa *a, uint32_t from, uint8_t b)
+{
+	bool fresh;
+
+	return child(a, from, NFA_BYTE, b, &fresh);
+}
+
+uint32_t nfa_bytes(struct nfa *a, uint32_t from, struct slice s)
+{
+	for (size_t i = 0; i < s.n; i++)
+		from = nfa_byte(a, from, s.p[i]);
+	return from;
+}
+
+uint32_t nfa_set(struct nfa *a, uint32_t from, const struct byteset *s)
+{
+	uint32_t id;
+	bool fresh;
+
+	return set_intern(a, s, &id) ? child(a, from, NFA_SET, id, &fresh) : 0;
+}
+
+static uint32_t star(struct nfa *a, uint32_t from, const struct byteset *s, bool *fresh)
+{
+	uint32_t id, n;
+
+	*fresh = false;
+	if (!from || !set_intern(a, s, &id))
+		return 0;
+	for (n = a->node[from].star; n; n = a->node[n].next)
+		if (NFA_LABEL(a->node[n]) == id)
+			return n;
+	n = node_new(a, NFA_STAR, id);
+	if (!n)
+		return 0;
+	a->node[n].next = a->node[from].star;
+	a->node[from].star = n;
+	*fresh = true;
+	return n;
+}
+
+uint32_t nfa_star(struct nfa *a, uint32_t from, const struct byteset *s)
+{
+	bool fresh;
+
+	return star(a, from, s, &fresh);
+}
+
+/* Two stars: over nothing, which is the way past without input, and over everything, whose '/' leads there. */
+uint32_t nfa_segments(struct nfa *a, uint32_t from)
+{
+	static const struct byteset none, all = {{~0ull, ~0ull, ~0ull, ~0ull}};
+	struct byteset slash = {0};
+	bool fresh;
+	uint32_t to = star(a, from, &none, &fresh);
+
+	byteset_add(&slash, '/');
+	if (fresh)
+		nfa_shape_end(a, nfa_star(a, from, &all), &slash, to);
+	return to;
+}
+
+uint32_t nfa_char(struct nfa *a, uint32_t from, const struct byteset *form, bool *fresh)
+{
+	uint32_t id;
+
+	*fresh = false;
+	return set_intern(a, form, &id) ? child(a, from, NFA_CHAR, id, fresh) : 0;
+}
+
+uint32_t nfa_shape(struct nfa *a, uint32_t from, const struct byteset *s)
+{
+	uint32_t id, n;
+
+	if (!from || !set_intern(a, s, &id))
+		return 0;
+	n = node_new(a, NFA_INNER, id);
+	if (!n)
+		return 0;
+	a->node[n].next = a->node[from].child;
+	a->node[from].child = n;
+	return n;
+}
+
+void nfa_shape_end(struct nfa *a, uint32_t from, const struct byteset *s, uint32_t to)
+{
+	uint32_t n = nfa_shape(a, from, s);
+
+	if (!n)
+		return;
+	a->node[n].label = (uint32_t)NFA_LAST << NFA_KIND_SHIFT | NFA_LABEL(a->node[n]);
+	a->node[n].child = to;
+}
+
+void nfa_tag(struct nfa *a, uint32_t at, uint32_t tag)
+{
+	if (a->ntags == 0)
+		a->ntags = 1;
+	if (!at)
+		return;
+	if (a->ntags > NFA_NODES_MAX ||
+	    array_grow(&a->tag, &a->tags_cap, a->ntags + 1, sizeof(*a->tag)) < 0) {
+		a->oom = true;
+		return;
+	}
+	a->tag[a->ntags] = (struct nfa_tag){a->node[at].tags, tag};
+	a->node[at].tags = (uint32_t)a->ntags++;
+}

@@ -1,0 +1,126 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * nfa.h - patterns as one tree of nodes, and from it one deterministic automaton.
+ *
+ * Every pattern is a path from a root.  An edge is a byte, a set of bytes, or "star over a set": a node that is
+ * entered without input and stays on bytes of its set.  Patterns share what they begin with, so exact
+ * names form a plain trie and the usual state of the automaton is one or two nodes.  Subset construction
+ * then runs over small sorted node lists; rows are packed as they are found (policy/comb.h).
+ *
+ * A tag is a number of the caller's: the nodes where patterns end carry tags, and the accept value of a
+ * state is computed by the caller from the tags of its nodes.
+ */
+#pragma once
+
+#include "policy/arena.h"
+#include "policy/comb.h"
+
+struct byteset {
+	uint64_t w[4];
+};
+
+static inline bool byteset_has(const struct byteset *s, uint8_t b)
+{
+	return s->w[b >> 6] >> (b & 63) & 1;
+}
+static inline void byteset_add(struct byteset *s, uint8_t b)
+{
+	s->w[b >> 6] |= 1ull << (b & 63);
+}
+static inline void byteset_remove(struct byteset *s, uint8_t b)
+{
+	s->w[b >> 6] &= ~(1ull << (b & 63));
+}
+static inline void byteset_range(struct byteset *s, unsigned int from, unsigned int to)
+{
+	for (unsigned int b = from; b <= to; b++)
+		byteset_add(s, (uint8_t)b);
+}
+static inline void byteset_invert(struct byteset *s)
+{
+	for (int i = 0; i < 4; i++)
+		s->w[i] = ~s->w[i];
+}
+static inline unsigned int byteset_count(const struct byteset *s)
+{
+	int n = 0;
+
+	for (int i = 0; i < 4; i++)
+		n += __builtin_popcountll(s->w[i]);
+	return (unsigned int)n;
+}
+
+struct nfa_node; /* nfa.c */
+struct nfa_tag {
+	uint32_t next, tag;
+};
+
+struct nfa {
+	struct nfa_node *node; /* node 0 is unused */
+	size_t n, cap;
+	struct nfa_tag *tag; /* tag 0 is unused */
+	size_t ntags, tags_cap;
+	struct byteset *set;
+	size_t nsets, sets_cap;
+	struct hmap sets;
+	bool oom; /* sticky: an addition failed; nfa_build() then says -ENOMEM */
+};
+
+void nfa_done(struct nfa *a);
+
+/* Each returns the node reached (an existing one where the patterns agree), 0 after a failed allocation;
+ * taking node 0 is harmless. */
+uint32_t nfa_root(struct nfa *a);
+uint32_t nfa_byte(struct nfa *a, uint32_t from, uint8_t b);
+uint32_t nfa_bytes(struct nfa *a, uint32_t from, struct slice s);
+uint32_t nfa_set(struct nfa *a, uint32_t from, const struct byteset *s);
+uint32_t nfa_star(struct nfa *a, uint32_t from, const struct byteset *s);
+void nfa_tag(struct nfa *a, uint32_t at, uint32_t tag);
+
+/* What `**` followed by '/' stands for between slashes: any run of segments, none included.  The node behind its '/'. */
+uint32_t nfa_segments(struct nfa *a, uint32_t from);
+
+/* One character that takes more than one shape in bytes: `form` names the shape set among the edges of
+ * `from`.  Returns the node behind it; *fresh says that the caller must now add the shapes with
+ * nfa_shape() and nfa_shape_end(). */
+uint32_t nfa_char(struct nfa *a, uint32_t from, const struct byteset *form, bool *fresh);
+/* An inner step of a shape: a private node, never shared with a pattern. */
+uint32_t nfa_shape(struct nfa *a, uint32_t from, const struct byteset *s);
+/* The last step of a shape, which arrives at `to`. */
+void nfa_shape_end(struct nfa *a, uint32_t from, const struct byteset *s, uint32_t to);
+
+/* ------------------------------------------------------------------------------ determinising -- */
+
+struct dfa_limits {
+	size_t states; /* -E2BIG beyond */
+	uint64_t work; /* node visits; -E2BIG beyond */
+};
+
+/* Computes the accept value for the (unsorted, possibly repeated) tags of a state.  0 or -errno. */
+typedef int (*dfa_accept)(void *ctx, const uint32_t *tags, size_t n, uint32_t *ret);
+
+struct dfa {
+	const struct nfa *nfa;
+	struct dfa_limits limits;
+	uint64_t work;
+	dfa_accept accept;
+	void *ctx;
+	struct osh_img_state *state; /* state 0 is dead */
+	size_t n, cap;
+	size_t next;	   /* first state whose row is not there yet */
+	struct comb comb;
+	uint32_t *set;	   /* node lists of all states, one after the other */
+	size_t nset, set_cap;
+	size_t *set_end;   /* [n]: where the list of a state ends */
+	size_t set_end_cap;
+	uint32_t *single;  /* node -> state of exactly that node, 0 none */
+	struct hmap lists; /* states of more than one node */
+	struct dfa_scratch *scratch;
+};
+
+int dfa_init(struct dfa *d, const struct nfa *a, const struct dfa_limits *limits, dfa_accept accept,
+	     void *ctx);
+void dfa_done(struct dfa *d);
+/* The state that a root stands for; its rows come with dfa_run(). */
+int dfa_start(struct dfa *d, uint32_t root, uint32_t *ret_state);
+int dfa_run(struct dfa *d);
