@@ -255,3 +255,28 @@ sandboxes_down() {
 	done
 	return 0
 }
+
+# Every process of a sandbox: what `status --format json` (in $2) names, and what sits in its cgroups.
+sandbox_pids() {
+	local f
+	{
+		grep -oE '"[a-z_]*pid"[: ]+[0-9]+' <<<"$2" | grep -oE '[0-9]+$'
+		sandbox_cgroups "$1" | while read -r f; do cat "$f/cgroup.procs" 2>/dev/null; done
+	} | sort -nu
+}
+sandbox_cgroups() {
+	local mnt
+	awk '$3 == "cgroup2" {print $2}' /proc/mounts | while read -r mnt; do
+		find "$mnt" -depth -type d -path "*osh-enforce*/$1*" 2>/dev/null
+	done | sort -u
+}
+# sandbox_left NAME PID...: what there still is of a sandbox.
+sandbox_left() {
+	local n=$1 p; shift
+	sandbox_cgroups "$n"
+	find /sys/fs/bpf /run/osh-enforce /var/lib/osh-enforce \( -name "$n" -o -path "*/$n/*" \) 2>/dev/null
+	for p in "$@"; do
+		[ -d "/proc/$p" ] && printf 'process %s: %s\n' "$p" "$(tr '\0' ' ' <"/proc/$p/cmdline" 2>/dev/null)"
+	done
+	return 0
+}
