@@ -210,13 +210,19 @@ static struct slice reverse_name(struct resolver *r, struct slice name)
 	return resolver_name(r, htonl(addr));
 }
 
+static bool is_reverse(struct slice name)
+{
+	static const struct slice tail = SLICE_LIT(".arpa");
+
+	return name.n > tail.n && memcmp(name.p + name.n - tail.n, tail.p, tail.n) == 0;
+}
+
 static void answer_ptr(struct resolver *r, const struct asker *a, const struct dns_query *q)
 {
-	struct slice name = reverse_name(r, question_name(q));
 	uint8_t wire[DNS_NAME_WIRE_MAX];
 	struct dns_record rr = {DNS_TYPE_PTR, ANSWER_TTL, {wire, 0}};
 
-	rr.rdata.n = dns_name_to_wire(name, wire);
+	rr.rdata.n = dns_name_to_wire(reverse_name(r, question_name(q)), wire);
 	if (rr.rdata.n)
 		respond(a, q, DNS_NOERROR, &rr);
 	else
@@ -409,7 +415,7 @@ static void answer_question(struct resolver *r, const struct asker *a, const str
 		respond_empty(a, q); /* the root */
 	} else if (dns_name_is_localhost(name)) {
 		answer_localhost(a, q);
-	} else if (q->type == DNS_TYPE_PTR) {
+	} else if (q->type == DNS_TYPE_PTR && is_reverse(name)) {
 		answer_ptr(r, a, q);
 	} else if (q->type != DNS_TYPE_A && q->type != DNS_TYPE_AAAA) {
 		respond_empty(a, q);
