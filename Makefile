@@ -33,7 +33,7 @@ USER_OBJ   := $(USER_SRC:%.c=$(B)/%.o)
 
 POLICY_LIBS := -lyaml
 PROXY_LIBS  := $(POLICY_LIBS) -lssl -lcrypto -lcares -ljansson -lbpf -lseccomp
-USER_LIBS   := $(POLICY_LIBS) -ljansson -lseccomp -lbpf -lelf -lz -lpthread
+USER_LIBS   := $(POLICY_LIBS) -ljansson -lseccomp -lbpf -lelf -lz -lmd -lpthread
 
 all: $(B)/osh-enforce $(B)/osh-enforce-proxy
 

@@ -1,0 +1,133 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * launch.c - "__launch": from root inside the sandbox's cgroup to init behind all walls.
+ *
+ * What it is given, and what it answers: user/launch.h.  The order of the steps is that of the design, and each depends
+ * on those before it; any failure ends the process, and with it the sandbox, before anything else ran.
+ */
+#include "user/launch.h"
+
+#include "user/blob.h"
+#include "user/drop.h"
+#include "user/init.h"
+#include "user/landlock.h"
+#include "user/mounts.h"
+#include "user/proof.h"
+#include "user/seccomp.h"
+#include "user/start.h"
+#include "user/strv.h"
+
+#include <fcntl.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+
+static void tell(uint32_t type, const char *text)
+{
+	struct init_msg m = {.type = type};
+
+	snprintf(m.text, sizeof(m.text), "%s", text);
+	while (send(LAUNCH_FD_SUPERVISOR, &m, sizeof(m), MSG_NOSIGNAL) < 0 && errno == EINTR)
+		;
+}
+
+static void tell_warning(void *userdata, const char *text)
+{
+	(void)userdata;
+	tell(INIT_WARNING, text);
+}
+
+static int read_plan(struct launch_plan *ret)
+{
+	_cleanup_free_ char *bytes = NULL;
+	size_t n;
+	int r;
+
+	if (lseek(LAUNCH_FD_PLAN, 0, SEEK_SET) < 0)
+		return -errno;
+	r = read_whole_fd(LAUNCH_FD_PLAN, PLAN_SIZE_MAX, &bytes, &n);
+	if (r == 0)
+		r = plan_parse((struct slice){(const uint8_t *)bytes, n}, ret);
+	return r;
+}
+
+/* Nothing that the supervisor had open goes further than here, and what it handed over not into a command. */
+static int own_descriptors(void)
+{
+	if (close_range(LAUNCH_FD_TRUST + 1, ~0u, 0) < 0)
+		return -errno;
+	return close_range(LAUNCH_FD_SUPERVISOR, LAUNCH_FD_TRUST, CLOSE_RANGE_CLOEXEC) < 0 ? -errno : 0;
+}
+
+/* A core file would be written with the host's core_pattern, perhaps by a program of the host. */
+static int limit(void)
+{
+	const struct rlimit none = {0, 0};
+
+	return setrlimit(RLIMIT_CORE, &none) < 0 ? -errno : 0;
+}
+
+/* The last two locks, in the only order that works: without no_new_privs neither is accepted from a plain user. */
+static int lock(struct landlock_ruleset *ruleset, char **ret_error)
+{
+	int r;
+
+	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 || prctl(PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0) != 1)
+		return error_text(ret_error, -EPERM, "cannot set no_new_privs: %s", strerror(errno));
+	r = landlock_enforce(ruleset);
+	if (r < 0)
+		return error_text(ret_error, r, "cannot enforce Landlock: %s", strerror(-r));
+	return seccomp_enforce(ret_error);
+}
+
+static int build_walls(const struct launch_plan *p, char **ret_error)
+{
+	const struct warner warner = {.warn = tell_warning};
+	struct landlock_ruleset ruleset = {.fd = -1};
+	int r;
+
+	/* 1. Before anything that relies on them: the hooks of the cgroup that this process was born in. */
+	r = proof_hooks_live(ret_error);
+	/* 2. Files and IPC, while there is the privilege to mount. */
+	if (r == 0)
+		r = mounts_build(p, LAUNCH_FD_TRUST, &warner, ret_error);
+	if (r == 0)
+		r = limit();
+	/* 3. The Landlock rules name files that root can open and the user perhaps cannot; enforced last. */
+	if (r == 0)
+		r = landlock_prepare(p, &warner, &ruleset, ret_error);
+	/* 4. From here on without privileges. */
+	if (r == 0)
+		r = drop_identity(p, ret_error);
+	if (r == 0 && close_range(LAUNCH_FD_PLAN, LAUNCH_FD_TRUST, 0) < 0)
+		r = -errno;
+	if (r == 0)
+		r = lock(&ruleset, ret_error);
+	return r;
+}
+
+int launch_main(int argc, char **argv)
+{
+	struct launch_plan plan = {0};
+	_cleanup_free_ char *error = NULL;
+	int r;
+
+	(void)argc;
+	(void)argv;
+	/* A session of its own, so that no terminal of the host is the sandbox's controlling terminal. */
+	setsid();
+	umask(022);
+	r = own_descriptors();
+	if (r == 0)
+		r = read_plan(&plan);
+	if (r < 0)
+		error_text(&error, r, "cannot read the launch plan: %s", strerror(-r));
+	else
+		r = build_walls(&plan, &error);
+	if (r < 0) {
+		tell(INIT_FAILED, error ? error : strerror(-r));
+		return 1;
+	}
+	init_main(&plan, LAUNCH_FD_SUPERVISOR);
+}
