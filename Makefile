@@ -63,7 +63,8 @@ $(B)/libuser.a: $(filter-out $(B)/user/main.o,$(USER_OBJ))
 	rm -f $@ && ar rcs $@ $^
 $(USER_OBJ): | $(B)/enforce.skel.h
 $(B)/user/default_policy.o: policy/default.yaml
-$(B)/osh-enforce: $(B)/user/main.o $(B)/libuser.a $(B)/libpolicy.a
+# loop.o: the event loop is the proxy's, and the supervisor's too.
+$(B)/osh-enforce: $(B)/user/main.o $(B)/libuser.a $(B)/proxy/loop.o $(B)/libpolicy.a
 	$(CC) $(LDFLAGS_ALL) -o $@ $^ $(USER_LIBS)
 $(B)/osh-enforce-proxy: $(B)/proxy/main.o $(B)/libproxy.a $(B)/libpolicy.a
 	$(CC) $(LDFLAGS_ALL) -o $@ $^ $(PROXY_LIBS)
@@ -86,7 +87,7 @@ $(B)/unit/test_policy_%: $(B)/tests/unit/test_policy_%.o $(B)/libpolicy.a
 $(B)/unit/test_proxy_%: $(B)/tests/unit/test_proxy_%.o $(B)/libproxy.a $(B)/libpolicy.a
 	@mkdir -p $(@D)
 	$(CC) $(LDFLAGS_ALL) -o $@ $^ $(PROXY_LIBS) -lcmocka
-$(B)/unit/test_user_%: $(B)/tests/unit/test_user_%.o $(B)/libuser.a $(B)/libpolicy.a
+$(B)/unit/test_user_%: $(B)/tests/unit/test_user_%.o $(B)/libuser.a $(B)/proxy/loop.o $(B)/libpolicy.a
 	@mkdir -p $(@D)
 	$(CC) $(LDFLAGS_ALL) -o $@ $^ $(USER_LIBS) -lcmocka
 

@@ -1,0 +1,152 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * cleanup.c - removing a sandbox, and sweeping what dead supervisors left.
+ *
+ * A supervisor is alive as long as it holds the lock on RUN/NAME/lock.  Order: processes first, then pins (so that
+ * nothing runs unenforced), then files.
+ */
+#include "user/cgroup.h"
+#include "user/start.h"
+#include "user/supervise.h"
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <sys/file.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+
+#define DEPTH_MAX 64
+
+/* Empties the directory dfd.  A directory deeper than DEPTH_MAX is moved up to the root of the tree, where the caller's
+ * loop meets it again. */
+static int empty_dir(int dfd, int root, int depth, unsigned int *moved)
+{
+	DIR *d;
+	int copy = dup(dfd), r = 0;
+	struct dirent *e;
+
+	if (copy < 0)
+		return -errno;
+	d = fdopendir(copy);
+	if (!d) {
+		close(copy);
+		return -errno;
+	}
+	rewinddir(d);
+	while ((e = readdir(d))) {
+		_cleanup_close_ int sub = -1;
+
+		if (strcmp(e->d_name, ".") == 0 || strcmp(e->d_name, "..") == 0)
+			continue;
+		if (unlinkat(dfd, e->d_name, 0) == 0)
+			continue;
+		if (errno != EISDIR && errno != EPERM) {
+			if (errno != ENOENT)
+				r = -errno;
+			continue;
+		}
+		if (depth >= DEPTH_MAX) {
+			char up[48];
+
+			snprintf(up, sizeof(up), ".osh-deep-%u", (*moved)++);
+			if (renameat(dfd, e->d_name, root, up) < 0)
+				r = -errno;
+			continue;
+		}
+		sub = openat(dfd, e->d_name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+		if (sub < 0) {
+			r = -errno;
+			continue;
+		}
+		(void)empty_dir(sub, root, depth + 1, moved);
+		if (unlinkat(dfd, e->d_name, AT_REMOVEDIR) < 0 && errno != ENOENT)
+			r = -errno;
+	}
+	closedir(d);
+	return r;
+}
+
+int remove_tree(const char *path)
+{
+	_cleanup_close_ int fd = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	unsigned int moved = 0, before;
+	int r;
+
+	if (fd < 0)
+		return errno == ENOENT ? 0 : -errno;
+	do {
+		before = moved;
+		r = empty_dir(fd, fd, 0, &moved);
+	} while (moved != before);
+	if (r < 0)
+		return r;
+	return rmdir(path) < 0 && errno != ENOENT ? -errno : 0;
+}
+
+int state_lock(int *ret_fd)
+{
+	_cleanup_close_ int fd = -1;
+
+	if (mkdir(OSH_RUN_DIR, 0755) < 0 && errno != EEXIST)
+		return -errno;
+	fd = open(OSH_RUN_DIR "/.lock", O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+	if (fd < 0)
+		return -errno;
+	if (flock(fd, LOCK_EX) < 0)
+		return -errno;
+	*ret_fd = steal_fd(&fd);
+	return 0;
+}
+
+static void unpin(const char *name)
+{
+	_cleanup_free_ char *base = NULL, *dir = NULL;
+
+	if (bpffs_dir(&base) < 0 || asprintf(&dir, "%s/%s", base, name) < 0)
+		return;
+	(void)remove_tree(dir);
+	(void)rmdir(base);
+	if (strncmp(base, OSH_RUN_DIR, strlen(OSH_RUN_DIR)) == 0 && access(base, F_OK) < 0) {
+		(void)umount2(OSH_RUN_DIR "/.bpf", MNT_DETACH);
+		(void)rmdir(OSH_RUN_DIR "/.bpf");
+	}
+}
+
+int cleanup_sandbox(const char *name)
+{
+	_cleanup_free_ char *run = NULL, *state = NULL;
+	int r, k;
+
+	if (!sandbox_name_valid(name) || asprintf(&run, OSH_RUN_DIR "/%s", name) < 0 ||
+	    asprintf(&state, OSH_STATE_DIR "/%s", name) < 0)
+		return -EINVAL;
+	r = cgroups_remove(name, 5000);
+	if (r < 0)
+		return r; /* while something still runs, everything stays enforced */
+	unpin(name);
+	r = remove_tree(state);
+	(void)rmdir(OSH_STATE_DIR);
+	k = remove_tree(run);
+	return r < 0 ? r : k;
+}
+
+void sandbox_sweep(void)
+{
+	_cleanup_close_ int lock = -1;
+	char **v = NULL;
+
+	if (access(OSH_RUN_DIR, F_OK) < 0 || state_lock(&lock) < 0 || sandbox_list(&v) < 0)
+		return;
+	for (size_t i = 0; v[i]; i++) {
+		_cleanup_free_ char *path = NULL;
+		_cleanup_close_ int fd = -1;
+
+		if (asprintf(&path, OSH_RUN_DIR "/%s/lock", v[i]) < 0)
+			break;
+		fd = open(path, O_RDWR | O_CLOEXEC | O_NOFOLLOW);
+		if (fd >= 0 && flock(fd, LOCK_EX | LOCK_NB) < 0)
+			continue; /* alive */
+		(void)cleanup_sandbox(v[i]);
+	}
+	strv_free(v);
+}

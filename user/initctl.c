@@ -1,0 +1,226 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * initctl.c - the supervisor's side of the launcher, which becomes the sandbox's init (launch.h).
+ */
+#include "user/supervise.h"
+
+#include <fcntl.h>
+#include <signal.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+
+#define CERT_MARK "-----BEGIN CERTIFICATE-----"
+
+static int copy_all(int from, int to, off_t at)
+{
+	char buf[65536];
+	ssize_t n;
+
+	while ((n = pread(from, buf, sizeof(buf), at)) > 0) {
+		if (write(to, buf, (size_t)n) != n)
+			return -EIO;
+		at += n;
+	}
+	return n < 0 ? -errno : 0;
+}
+
+/* System roots and this sandbox's CA.  The key stands before the certificate in the CA's memfd. */
+static int trust_bundle(struct supervisor *s, int *ret_fd)
+{
+	_cleanup_close_ int fd = memfd_create("trust", MFD_CLOEXEC);
+	char ca[16384 + 1];
+	ssize_t n = s->proxy.ca_fd < 0 ? 0 : pread(s->proxy.ca_fd, ca, sizeof(ca) - 1, 0);
+	const char *cert;
+	int r;
+
+	if (fd < 0)
+		return -errno;
+	if (n <= 0)
+		return -EIO;
+	ca[n] = '\0';
+	cert = strstr(ca, CERT_MARK);
+	if (!cert)
+		return -EBADMSG;
+	r = copy_all(s->start_fd[SF_ROOTS], fd, 0);
+	if (r == 0)
+		r = copy_all(s->proxy.ca_fd, fd, cert - ca);
+	explicit_bzero(ca, sizeof(ca));
+	if (r == 0)
+		*ret_fd = steal_fd(&fd);
+	return r;
+}
+
+static void child(int sock, int plan, int trust)
+{
+	char *argv[] = {"osh-enforce", "__launch", NULL}, *envp[] = {NULL};
+	int null = open("/dev/null", O_RDWR | O_CLOEXEC);
+	sigset_t none;
+
+	/* Above every number that is about to be taken. */
+	sock = fcntl(sock, F_DUPFD_CLOEXEC, 64);
+	plan = fcntl(plan, F_DUPFD_CLOEXEC, 64);
+	trust = fcntl(trust, F_DUPFD_CLOEXEC, 64);
+	if (null < 0 || dup2(null, 0) < 0 || dup2(null, 1) < 0 ||
+	    (!getenv("OSH_DEBUG_STDERR") && dup2(null, 2) < 0) || dup2(sock, LAUNCH_FD_SUPERVISOR) < 0 ||
+	    dup2(plan, LAUNCH_FD_PLAN) < 0 || dup2(trust, LAUNCH_FD_TRUST) < 0 ||
+	    close_range(LAUNCH_FD_TRUST + 1, ~0u, CLOSE_RANGE_CLOEXEC) < 0)
+		_exit(125);
+	sigemptyset(&none);
+	sigprocmask(SIG_SETMASK, &none, NULL);
+	execve("/proc/self/exe", argv, envp);
+	_exit(127);
+}
+
+static void on_init(struct loop_watch *w, uint32_t events);
+
+int init_spawn(struct supervisor *s)
+{
+	_cleanup_close_ int trust = -1;
+	int sv[2], r = trust_bundle(s, &trust);
+	pid_t pid;
+
+	if (r < 0)
+		return r;
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, sv) < 0)
+		return -errno;
+	kernel_open_launch(s->kernel);
+	pid = cgroup_fork(s->cgroups.fd[CGROUP_AGENT], 0);
+	if (pid == 0)
+		child(sv[1], s->start_fd[SF_PLAN], trust);
+	close(sv[1]);
+	if (pid < 0) {
+		close(sv[0]);
+		return pid;
+	}
+	s->init.pid = pid;
+	s->init.sock = sv[0];
+	return loop_add(s->loop, &s->init.watch, sv[0], EPOLLIN, on_init, s);
+}
+
+static int order(struct supervisor *s, const struct init_msg *m, const int *fds, size_t nfds)
+{
+	struct iovec iov = {(void *)m, sizeof(*m)};
+	union {
+		struct cmsghdr h;
+		char b[CMSG_SPACE(sizeof(int) * CTL_FDS_MAX)];
+	} c = {0};
+	struct msghdr h = {.msg_iov = &iov, .msg_iovlen = 1};
+
+	if (nfds) {
+		struct cmsghdr *cm;
+
+		h.msg_control = &c;
+		h.msg_controllen = CMSG_SPACE(sizeof(int) * nfds);
+		cm = CMSG_FIRSTHDR(&h);
+		cm->cmsg_level = SOL_SOCKET;
+		cm->cmsg_type = SCM_RIGHTS;
+		cm->cmsg_len = CMSG_LEN(sizeof(int) * nfds);
+		memcpy(CMSG_DATA(cm), fds, sizeof(int) * nfds);
+	}
+	return sendmsg(s->init.sock, &h, MSG_NOSIGNAL | MSG_DONTWAIT) < 0 ? -errno : 0;
+}
+
+int init_exec(struct supervisor *s, struct client *c, const struct ctl_exec *x, const int *fds, size_t nfds)
+{
+	struct init_msg m = {.type = INIT_EXEC, .tty = x->tty};
+	int r;
+
+	if (!s->init.ready)
+		return -ENOTCONN;
+	if (nfds != 4)
+		return -EINVAL;
+	m.id = ++s->init.next_command;
+	r = order(s, &m, fds, nfds);
+	if (r < 0)
+		return r;
+	c->command = m.id;
+	s->init.running++;
+	return 0;
+}
+
+int init_signal(struct supervisor *s, uint32_t command, enum init_type type, int signo)
+{
+	struct init_msg m = {.type = type, .id = command, .value = signo};
+
+	return s->init.sock < 0 ? -ENOTCONN : order(s, &m, NULL, 0);
+}
+
+static void command_status(struct supervisor *s, const struct init_msg *m)
+{
+	struct client *c = client_of_command(s, m->id);
+	struct ctl_exec_status st = {.state = m->state, .value = m->value};
+	bool over = m->state != EXEC_STOPPED && m->state != EXEC_CONTINUED;
+
+	if (over && s->init.running)
+		s->init.running--;
+	if (!c)
+		return;
+	memcpy(st.text, m->text, sizeof(st.text));
+	if (over)
+		c->command = 0;
+	if (over)
+		supervise_drain(s); /* what it did is in the log before its caller goes on */
+	(void)control_send(c->fd, CTL_EXEC_STATUS, &st, sizeof(st), NULL, 0);
+}
+
+static void on_message(struct supervisor *s, struct init_msg *m)
+{
+	struct client *c;
+
+	m->text[sizeof(m->text) - 1] = '\0';
+	switch (m->type) {
+	case INIT_READY:
+		s->init.ready = true;
+		supervise_advance(s);
+		return;
+	case INIT_FAILED:
+		supervise_fail(s, "%s", m->text);
+		return;
+	case INIT_WARNING:
+		supervise_warn(s, m->text);
+		return;
+	case INIT_STARTED:
+		c = client_of_command(s, m->id);
+		if (c)
+			(void)control_send(c->fd, CTL_EXEC_STARTED, &m->value, sizeof(m->value), NULL, 0);
+		return;
+	case INIT_STATUS:
+		command_status(s, m);
+		return;
+	}
+}
+
+static void init_died(struct supervisor *s)
+{
+	loop_del(s->loop, &s->init.watch);
+	closep(&s->init.sock);
+	s->init.sock = -1;
+	(void)waitpid(s->init.pid, NULL, WNOHANG);
+	if (!s->init.ready) {
+		supervise_fail(s, "the launcher ended before the sandbox was up");
+		return;
+	}
+	eventlog_note(&s->events, LOG_L_ERROR, "sandbox", "init ended, and the sandbox with it", NULL);
+	supervise_stop(s);
+}
+
+static void on_init(struct loop_watch *w, uint32_t events)
+{
+	struct supervisor *s = w->arg;
+
+	(void)events;
+	for (int i = 0; i < 64 && s->init.sock >= 0 && !s->stopping; i++) {
+		struct init_msg m;
+		ssize_t n = recv(s->init.sock, &m, sizeof(m), MSG_DONTWAIT | MSG_TRUNC);
+
+		if (n < 0 && (errno == EAGAIN || errno == EINTR))
+			return;
+		if (n <= 0) {
+			init_died(s);
+			return;
+		}
+		if (n == sizeof(m))
+			on_message(s, &m);
+	}
+}

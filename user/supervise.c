@@ -1,0 +1,402 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * supervise.c - the supervisor of one sandbox: start, event loop, shutdown.
+ *
+ * Start, each step only when the one before has succeeded; a failure undoes everything and is told to the starter:
+ *   directories and lock; cgroups; the proxy's listeners; BPF loaded, attached, pinned; image published; proxy started,
+ *   image acknowledged, `current` stored; launcher started (it proves the hooks live and builds the walls); answer.
+ */
+#include "user/hostaddr.h"
+#include "user/start.h"
+#include "user/supervise.h"
+
+#include <bpf/libbpf.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <sys/file.h>
+#include <sys/prctl.h>
+#include <sys/random.h>
+#include <sys/resource.h>
+#include <sys/signalfd.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <time.h>
+
+#define TICK_MS 250
+#define BATCH 4096
+
+uint64_t supervise_now(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_BOOTTIME, &t);
+	return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
+}
+
+void supervise_stop(struct supervisor *s)
+{
+	s->stopping = true;
+	loop_stop(s->loop);
+}
+
+int supervise_fail(struct supervisor *s, const char *fmt, ...)
+{
+	va_list ap;
+
+	if (!s->failure) {
+		va_start(ap, fmt);
+		if (vasprintf(&s->failure, fmt, ap) < 0)
+			s->failure = NULL;
+		va_end(ap);
+	}
+	if (s->loop)
+		supervise_stop(s);
+	return -ECANCELED;
+}
+
+void supervise_warn(struct supervisor *s, const char *text)
+{
+	if (s->nwarnings < ARRAY_LEN(s->warnings) && (s->warnings[s->nwarnings] = strdup(text)))
+		s->nwarnings++;
+	if (s->starter)
+		(void)control_send(s->starter->fd, CTL_START_WARNING, text, strlen(text), NULL, 0);
+	eventlog_note(&s->events, LOG_L_WARN, "sandbox", text, NULL);
+}
+
+const struct image *supervise_image(void *arg, uint64_t gen)
+{
+	struct supervisor *s = arg;
+	const struct published *p = &s->image[gen & 1];
+
+	return p->base && p->gen == gen ? &p->image : NULL;
+}
+
+/* --- events ---------------------------------------------------------------------------------------- */
+
+static int on_event(void *arg, void *data, size_t n)
+{
+	struct supervisor *s = arg;
+
+	if (n >= sizeof(struct osh_event) && s->init.ready) /* before: the launcher's proof */
+		eventlog_connect(&s->events, data);
+	return 0;
+}
+
+static void ring_consume(struct supervisor *s)
+{
+	uint64_t lost;
+
+	eventlog_clock(&s->events);
+	(void)ring_buffer__consume(s->ring);
+	lost = kernel_stat(s->kernel, OSH_STAT_EVENT_LOST_DENY) + kernel_stat(s->kernel, OSH_STAT_EVENT_LOST_ALLOW);
+	if (lost > s->lost_reported) {
+		char n[24];
+
+		snprintf(n, sizeof(n), "%llu", (unsigned long long)(lost - s->lost_reported));
+		eventlog_note(&s->events, LOG_L_ERROR, "log", "events lost: the ring buffer was full", "count", n, NULL);
+		s->lost_reported = lost;
+	}
+}
+
+static void on_ring(struct loop_watch *w, uint32_t events)
+{
+	struct supervisor *s = w->arg;
+
+	(void)events;
+	ring_consume(s);
+	log_flush(s->log);
+}
+
+void supervise_drain(struct supervisor *s)
+{
+	ring_consume(s);
+	proxy_drain(s);
+	log_flush(s->log);
+}
+
+static void on_tick(struct loop_timer *t)
+{
+	struct supervisor *s = t->arg;
+	static unsigned int n;
+
+	ring_consume(s);
+	if (++n % 40 == 0)
+		kernel_collect_paths(s->kernel);
+	log_flush(s->log);
+	loop_timer_set(s->loop, &s->tick, TICK_MS, on_tick, s);
+}
+
+static void on_hostaddr(struct loop_watch *w, uint32_t events)
+{
+	struct supervisor *s = w->arg;
+
+	(void)events;
+	if (hostaddr_update(s->kernel, s->hostaddr_fd) < 0)
+		eventlog_note(&s->events, LOG_L_ERROR, "sandbox", "the host's addresses could not be read", NULL);
+}
+
+static void on_signal(struct loop_watch *w, uint32_t events)
+{
+	struct supervisor *s = w->arg;
+	struct signalfd_siginfo si;
+	pid_t pid;
+
+	(void)events;
+	while (read(s->signal_fd, &si, sizeof(si)) == sizeof(si)) {
+		if (si.ssi_signo != SIGCHLD) {
+			supervise_stop(s);
+			continue;
+		}
+		/* The proxy is reaped where its socket closes; init and helpers here. */
+		if (s->init.pid > 0 && waitpid(s->init.pid, NULL, WNOHANG) == s->init.pid)
+			s->init.pid = 0;
+		pid = s->proxy.pid;
+		if (pid > 0) {
+			siginfo_t i = {0};
+
+			if (waitid(P_PID, (id_t)pid, &i, WEXITED | WNOHANG | WNOWAIT) == 0 && i.si_pid == pid)
+				proxy_died(s);
+		}
+	}
+}
+
+/* --- start ------------------------------------------------------------------------------------------ */
+
+static int choose_name(struct supervisor *s)
+{
+	static const char alphabet[] = "abcdefghijkmnpqrstuvwxyz23456789";
+	uint8_t b[6];
+
+	if (s->args.name[0]) {
+		snprintf(s->name, sizeof(s->name), "%s", s->args.name);
+		return 0;
+	}
+	if (getrandom(b, sizeof(b), 0) != sizeof(b))
+		return -EIO;
+	memcpy(s->name, "run-", 4);
+	for (size_t i = 0; i < sizeof(b); i++)
+		s->name[4 + i] = alphabet[b[i] % (sizeof(alphabet) - 1)];
+	return 0;
+}
+
+static int directories(struct supervisor *s)
+{
+	_cleanup_close_ int all = -1;
+	_cleanup_free_ char *lock = NULL, *rev = NULL, *base = NULL, *logs = NULL;
+	int r = state_lock(&all);
+
+	if (r < 0)
+		return supervise_fail(s, "%s: %s", OSH_RUN_DIR, strerror(-r));
+	if (asprintf(&s->run_dir, OSH_RUN_DIR "/%s", s->name) < 0 ||
+	    asprintf(&s->state_dir, OSH_STATE_DIR "/%s", s->name) < 0 || asprintf(&lock, "%s/lock", s->run_dir) < 0 ||
+	    asprintf(&rev, "%s/revisions", s->state_dir) < 0 || asprintf(&logs, "%s/log", s->state_dir) < 0)
+		return supervise_fail(s, "out of memory");
+	if (mkdir(s->run_dir, 0700) < 0) {
+		free(s->run_dir);
+		s->run_dir = NULL; /* not ours to remove */
+		return errno == EEXIST ? supervise_fail(s, "a sandbox named '%s' exists; choose another --name, or "
+							   "end it with 'osh-enforce delete %s'", s->name, s->name)
+				       : supervise_fail(s, OSH_RUN_DIR "/%s: %s", s->name, strerror(errno));
+	}
+	s->lock_fd = open(lock, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+	if (s->lock_fd < 0 || flock(s->lock_fd, LOCK_EX | LOCK_NB) < 0)
+		return supervise_fail(s, "%s: %s", lock, strerror(errno));
+	r = bpffs_dir(&base);
+	if (r < 0)
+		return supervise_fail(s, "no bpf file system: %s; mount one with 'mount -t bpf bpf /sys/fs/bpf'", strerror(-r));
+	if (asprintf(&s->pin_dir, "%s/%s", base, s->name) < 0)
+		return supervise_fail(s, "out of memory");
+	(void)mkdir(OSH_STATE_DIR, 0755);
+	(void)remove_tree(s->state_dir);
+	if (mkdir(s->state_dir, 0711) < 0 || mkdir(rev, 0700) < 0)
+		return supervise_fail(s, "%s: %s", s->state_dir, strerror(errno));
+	r = log_open(logs, s->name, &s->log);
+	return r < 0 ? supervise_fail(s, "%s: %s", logs, strerror(-r)) : 0;
+}
+
+static uint32_t random_tag(void)
+{
+	uint32_t t = 0;
+
+	while (!t && getrandom(&t, sizeof(t), 0) == sizeof(t))
+		;
+	return t;
+}
+
+static int kernel_side(struct supervisor *s)
+{
+	struct kernel_config c = {.cgroups = &s->cgroups,
+				  .pin_dir = s->pin_dir,
+				  .tag = random_tag(),
+				  .proxy_port4 = s->proxy.port[0],
+				  .proxy_port6 = s->proxy.port[1],
+				  .dns_port4 = s->proxy.port[2],
+				  .dns_port6 = s->proxy.port[3]};
+	const char *what = "";
+	int r = kernel_new(&c, &s->kernel, &what);
+
+	if (r < 0)
+		return supervise_fail(s, "BPF program %s: %s; run 'osh-enforce doctor' to see what this kernel lacks", what,
+				      strerror(-r));
+	s->events.kernel = s->kernel;
+	s->ring = ring_buffer__new(kernel_map_fd(s->kernel, KMAP_EVENTS), on_event, s, NULL);
+	if (!s->ring)
+		return supervise_fail(s, "ring buffer: %s", strerror(errno));
+	r = loop_add(s->loop, &s->ring_watch, ring_buffer__epoll_fd(s->ring), EPOLLIN, on_ring, s);
+	if (r == 0)
+		r = hostaddr_open(s->kernel, &s->hostaddr_fd);
+	if (r == 0)
+		r = loop_add(s->loop, &s->hostaddr_watch, s->hostaddr_fd, EPOLLIN, on_hostaddr, s);
+	if (r == 0)
+		r = proxy_upstream_servers(s);
+	if (r == 0)
+		r = reload_first(s);
+	if (r < 0)
+		return supervise_fail(s, "kernel tables: %s", strerror(-r));
+	return 0;
+}
+
+static int start(struct supervisor *s)
+{
+	int r = directories(s);
+
+	if (r < 0)
+		return r;
+	s->events.log = s->log;
+	s->events.image = supervise_image;
+	s->events.arg = s;
+	r = cgroups_create(s->name, &s->cgroups);
+	if (r < 0)
+		return supervise_fail(s, "cgroup v2: %s%s", strerror(-r),
+				      r == -ENOENT ? "; mount it with 'mount -t cgroup2 none /sys/fs/cgroup'" : "");
+	r = proxy_listen(s);
+	if (r < 0)
+		return supervise_fail(s, "listeners on loopback: %s; is lo up?", strerror(-r));
+	r = kernel_side(s);
+	if (r < 0)
+		return r;
+	r = proxy_spawn(s);
+	if (r < 0)
+		return supervise_fail(s, "the proxy did not start: %s", strerror(-r));
+	loop_timer_set(s->loop, &s->tick, TICK_MS, on_tick, s);
+	return 0;
+}
+
+void supervise_advance(struct supervisor *s)
+{
+	int r;
+
+	if (s->stopping)
+		return;
+	if (!s->init.pid && !s->init.ready && s->proxy.ready && s->gen == 1) {
+		r = init_spawn(s);
+		if (r < 0)
+			supervise_fail(s, "the launcher did not start: %s", strerror(-r));
+		return;
+	}
+	if (s->init.ready && s->starter) {
+		r = control_listen(s);
+		if (r < 0) {
+			supervise_fail(s, "%s/control: %s", s->run_dir, strerror(-r));
+			return;
+		}
+		s->started = (uint64_t)time(NULL);
+		eventlog_note(&s->events, LOG_L_INFO, "sandbox", "sandbox started", "user", s->args.user, NULL);
+		log_flush(s->log);
+		(void)control_send(s->starter->fd, CTL_OK, s->name, strlen(s->name), NULL, 0);
+		s->starter = NULL;
+	}
+}
+
+static int receive_start(struct supervisor *s, int fd)
+{
+	char buf[sizeof(struct supervise_args) + 1];
+	size_t n, nfds = SF_COUNT;
+	uint32_t type;
+	int r = control_recv(fd, 10000, &type, buf, sizeof(buf), &n, s->start_fd, &nfds);
+
+	if (r < 0)
+		return r;
+	if (type != CTL_START || n != sizeof(s->args) || nfds != SF_COUNT)
+		return -EBADMSG;
+	memcpy(&s->args, buf, sizeof(s->args));
+	s->args.name[sizeof(s->args.name) - 1] = '\0';
+	s->args.user[sizeof(s->args.user) - 1] = '\0';
+	s->args.policy_path[sizeof(s->args.policy_path) - 1] = '\0';
+	s->args.static_hash[sizeof(s->args.static_hash) - 1] = '\0';
+	return s->args.name[0] && !sandbox_name_valid(s->args.name) ? -EINVAL : 0;
+}
+
+static int signals(struct supervisor *s)
+{
+	sigset_t set;
+
+	sigemptyset(&set);
+	sigaddset(&set, SIGTERM);
+	sigaddset(&set, SIGINT);
+	sigaddset(&set, SIGCHLD);
+	signal(SIGPIPE, SIG_IGN);
+	signal(SIGHUP, SIG_IGN);
+	if (sigprocmask(SIG_BLOCK, &set, NULL) < 0)
+		return -errno;
+	s->signal_fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+	if (s->signal_fd < 0)
+		return -errno;
+	return loop_add(s->loop, &s->signal_watch, s->signal_fd, EPOLLIN, on_signal, s);
+}
+
+static void stop(struct supervisor *s)
+{
+	struct client *c = s->starter;
+	char text[4096];
+	int32_t e = -ECANCELED;
+	int r = 0;
+
+	s->stopping = true;
+	if (s->run_dir) {
+		if (s->kernel && s->ring && s->log)
+			supervise_drain(s);
+		r = cleanup_sandbox(s->name);
+	}
+	if (c && s->failure) {
+		int n;
+
+		memcpy(text, &e, sizeof(e));
+		n = snprintf(text + sizeof(e), sizeof(text) - sizeof(e), "%s%s", s->failure,
+			     r < 0 ? "\n(and not everything could be removed again)" : "");
+		if (n > (int)(sizeof(text) - sizeof(e)) - 1)
+			n = (int)(sizeof(text) - sizeof(e)) - 1;
+		(void)control_send(c->fd, CTL_ERROR, text, sizeof(e) + (size_t)n, NULL, 0);
+	}
+}
+
+int supervise_main(int argc, char **argv)
+{
+	static struct supervisor s = {.signal_fd = -1, .listen_fd = -1, .hostaddr_fd = -1, .lock_fd = -1,
+				      .cgroups = CGROUPS_INIT,
+				      .proxy = {.sock = -1, .listen_fd = {-1, -1, -1, -1}, .ca_fd = -1},
+				      .init = {.sock = -1}, .reload = {.text_fd = -1},
+				      .image = {{.map_fd = -1}, {.map_fd = -1}}};
+	struct rlimit files = {65536, 65536};
+	struct client *c;
+
+	(void)argc;
+	(void)argv;
+	setsid();
+	umask(022);
+	(void)chdir("/");
+	(void)prctl(PR_SET_NAME, "osh-supervisor");
+	(void)setrlimit(RLIMIT_NOFILE, &files);
+	if (loop_new(&s.loop) < 0 || receive_start(&s, 3) < 0 || choose_name(&s) < 0 || signals(&s) < 0)
+		return 125;
+	c = client_add(&s, 3, !s.args.keep);
+	if (!c)
+		return 125;
+	s.starter = c;
+	if (start(&s) == 0)
+		(void)loop_run(s.loop);
+	stop(&s);
+	return s.failure ? 125 : 0;
+}

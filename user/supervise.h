@@ -1,0 +1,152 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * supervise.h - inside the supervisor: its state, and what its rooms offer each other.
+ *
+ *   supervise.c   start, shutdown, the event loop and what arrives in it
+ *   proxyctl.c    the proxy: listeners, spawn, hand-over, restart, its events
+ *   initctl.c     the launcher and init: spawn, orders, statuses
+ *   reload.c      a new image, from the control socket to the last revoked connection
+ *   controld.c    the control socket's server side
+ *
+ * One thread.  Everything that can make the sandbox less safe when it fails ends in supervise_stop().
+ */
+#pragma once
+
+#include "proxy/loop.h"
+#include "proxy/wire.h"
+#include "user/cgroup.h"
+#include "user/control.h"
+#include "user/eventlog.h"
+#include "user/kernel.h"
+#include "user/launch.h"
+
+#include <sys/types.h>
+
+#define CTL_START 100	      /* starter -> supervisor: struct supervise_args and enum start_fd descriptors */
+#define CTL_START_WARNING 101 /* supervisor -> starter: text */
+
+enum start_fd { SF_PLAN, SF_IMAGE, SF_POLICY, SF_HOSTS, SF_ROOTS, SF_UPSTREAM, SF_COUNT };
+
+struct supervise_args {
+	uint32_t keep, verbose, uid, pad;
+	char name[OSH_SANDBOX_NAME_MAX + 1]; /* "": choose */
+	char user[64];
+	char policy_path[256];
+	char static_hash[65];
+};
+
+struct client {
+	struct client *next;
+	struct loop_watch watch;
+	struct supervisor *s;
+	int fd;
+	uint32_t command; /* id of its running command, 0 none */
+	bool lifeline;	  /* the sandbox ends with this connection */
+};
+
+struct proxy_state {
+	pid_t pid;
+	int sock; /* -1: not running */
+	struct loop_watch watch;
+	struct loop_timer restart;
+	int listen_fd[4]; /* WH_PROXY_TCP4, TCP6, DNS_UDP4, UDP6 */
+	uint16_t port[4];
+	int ca_fd; /* memfd: what the first proxy made; -1: none yet */
+	bool ready;
+	uint64_t acked;	     /* generation it has mapped */
+	uint64_t started_ns;
+	uint32_t restarts;
+};
+
+struct init_state {
+	pid_t pid;
+	int sock;
+	struct loop_watch watch;
+	bool ready;
+	uint32_t next_command;
+	uint32_t running;
+};
+
+struct reload_state {
+	struct client *client; /* NULL with gen != 0: the client is gone, the swap goes on */
+	uint64_t gen;	       /* 0: none under way */
+	uint64_t began_ns;
+	int text_fd;
+	char path[256];
+	struct loop_timer timer;
+};
+
+struct supervisor {
+	struct supervise_args args;
+	char name[OSH_SANDBOX_NAME_MAX + 1];
+	char *run_dir, *state_dir, *pin_dir;
+	int start_fd[SF_COUNT];
+	int lock_fd;
+	struct loop *loop;
+	struct cgroups cgroups;
+	struct kernel *kernel;
+	struct published image[OSH_SLOTS];
+	uint64_t gen;		/* of `current` */
+	uint64_t next_gen;
+	uint64_t revision;	/* of the policy, for people: counts successful loads */
+	uint64_t policy_loaded; /* wall clock, s */
+	uint64_t started;
+	struct log *log;
+	struct eventlog events;
+	void *ring; /* struct ring_buffer */
+	struct loop_watch ring_watch, signal_watch, listen_watch, hostaddr_watch;
+	struct loop_timer tick;
+	int signal_fd, listen_fd, hostaddr_fd;
+	struct proxy_state proxy;
+	struct init_state init;
+	struct reload_state reload;
+	struct client *clients;
+	struct client *starter; /* until it has its answer */
+	bool stopping;
+	char *failure; /* why the start failed */
+	size_t nwarnings;
+	char *warnings[16];
+	uint64_t lost_reported;
+};
+
+/* supervise.c */
+void supervise_stop(struct supervisor *s);
+__attribute__((format(printf, 2, 3))) int supervise_fail(struct supervisor *s, const char *fmt, ...);
+void supervise_warn(struct supervisor *s, const char *text);
+void supervise_drain(struct supervisor *s); /* ring buffer and proxy's events into the log */
+void supervise_advance(struct supervisor *s); /* the next step of the start, when something became ready */
+const struct image *supervise_image(void *arg, uint64_t gen);
+uint64_t supervise_now(void); /* boot clock, ns */
+
+/* proxyctl.c */
+int proxy_listen(struct supervisor *s); /* in the proxy's cgroup */
+int proxy_spawn(struct supervisor *s);
+int proxy_send_image(struct supervisor *s, const struct published *p);
+void proxy_swapped(struct supervisor *s);
+void proxy_drain(struct supervisor *s);
+void proxy_died(struct supervisor *s);
+int proxy_upstream_servers(struct supervisor *s); /* resolv.conf into the kernel's table */
+
+/* initctl.c */
+int init_spawn(struct supervisor *s);
+int init_exec(struct supervisor *s, struct client *c, const struct ctl_exec *x, const int *fds, size_t nfds);
+int init_signal(struct supervisor *s, uint32_t command, enum init_type type, int signo);
+
+/* reload.c */
+int reload_first(struct supervisor *s); /* generation 1, before anything runs */
+void reload_request(struct supervisor *s, struct client *c, const struct ctl_reload *q, int image_fd, int text_fd);
+void reload_acked(struct supervisor *s, uint64_t gen, int error);
+void reload_forget(struct supervisor *s, struct client *c);
+
+/* controld.c */
+int control_listen(struct supervisor *s);
+struct client *client_add(struct supervisor *s, int fd, bool lifeline);
+void client_drop(struct client *c);
+struct client *client_of_command(struct supervisor *s, uint32_t command);
+__attribute__((format(printf, 3, 4))) void client_error(struct client *c, int error, const char *fmt, ...);
+
+/* cleanup.c */
+/* Removes everything of a sandbox whose supervisor is this process, or dead (lock held by the caller). */
+int cleanup_sandbox(const char *name);
+int state_lock(int *ret_fd); /* the one lock around creation and sweeping */
+int remove_tree(const char *path); /* never follows a link; bounded in descriptors whatever the depth */
