@@ -3,9 +3,10 @@
  * images.c - the policy images that this process has mapped, and what a caller matches under them.
  *
  * An image is a frozen BPF array mapped read-only: nobody can change it any more, so it is validated once
- * and used in place.  `current` is one 64-bit word in a mapped array that the supervisor stores into; an
- * acquire load is the whole synchronisation.  A generation that was never mapped, or failed validation,
- * gives no view, and no view means deny.
+ * and used in place.  `current` is one 64-bit word that the supervisor stores into.  It is looked up, one short
+ * system call a decision: a read-only map descriptor cannot be mmapped (do_mmap() takes VM_SHARED from it,
+ * bpf_map_mmap() insists on it), and a writable one is not for this process.  A generation that was never
+ * mapped, or failed validation, gives no view, and no view means deny.
  *
  * Path ids are never given to another path, so a path string is cached without ever being refreshed.
  */
@@ -39,7 +40,8 @@ struct cached_bits {
 };
 
 struct images {
-	const _Atomic uint64_t *current;
+	int fd_current;
+	const _Atomic uint64_t *current; /* instead, when the descriptor is a memory file (tests) */
 	int fd_paths;
 	images_lookup_fn lookup;
 	void *lookup_arg;
@@ -67,13 +69,9 @@ int images_new(int fd_current, int fd_paths, struct images **ret)
 		return -ENOMEM;
 	}
 	im->fd_paths = fd_paths;
-	p = mmap(NULL, (size_t)getpagesize(), PROT_READ, MAP_SHARED, cur, 0);
-	if (p == MAP_FAILED) {
-		int r = -errno;
-		images_free(im);
-		return r;
-	}
-	im->current = p;
+	im->fd_current = steal_fd(&cur);
+	p = mmap(NULL, (size_t)getpagesize(), PROT_READ, MAP_SHARED, im->fd_current, 0);
+	im->current = p == MAP_FAILED ? NULL : p;
 	im->lookup = lookup_in_map;
 	im->lookup_arg = im;
 	*ret = im;
@@ -104,6 +102,7 @@ struct images *images_free(struct images *im)
 		free(im->paths[i].s);
 	if (im->current)
 		munmap((void *)(uintptr_t)im->current, (size_t)getpagesize());
+	closep(&im->fd_current);
 	closep(&im->fd_paths);
 	free(im->bits);
 	free(im);
@@ -135,9 +134,19 @@ int images_add(struct images *im, uint64_t gen, uint64_t size, int fd)
 	return 0;
 }
 
+static uint64_t current_word(const struct images *im)
+{
+	uint32_t key = 0;
+	uint64_t w = 0;
+
+	if (im->current)
+		return atomic_load_explicit(im->current, memory_order_acquire);
+	return bpf_map_lookup_elem(im->fd_current, &key, &w) < 0 ? 0 : w;
+}
+
 struct image_view images_current(const struct images *im)
 {
-	uint64_t w = atomic_load_explicit(im->current, memory_order_acquire);
+	uint64_t w = current_word(im);
 	const struct mapped *m = &im->slot[OSH_CURRENT_SLOT(w)];
 
 	if (OSH_CURRENT_GEN(w) == 0 || m->gen != OSH_CURRENT_GEN(w))

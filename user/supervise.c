@@ -386,7 +386,8 @@ int supervise_main(int argc, char **argv)
 	(void)argv;
 	setsid();
 	umask(022);
-	(void)chdir("/");
+	if (chdir("/") < 0)
+		return 125;
 	(void)prctl(PR_SET_NAME, "osh-supervisor");
 	(void)setrlimit(RLIMIT_NOFILE, &files);
 	if (loop_new(&s.loop) < 0 || receive_start(&s, 3) < 0 || choose_name(&s) < 0 || signals(&s) < 0)
