@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * cmd_doctor.c - `osh-enforce doctor`: prints what user/probe.c found, with the way out of what is missing.
+ * cmd_doctor.c - `osh-enforce doctor`: prints what user/probe.c found, with the way out of what is
+ * missing.
  */
 #include "user/probe.h"
 #include "user/usage.h"
@@ -37,25 +38,31 @@ static int options_read(int argc, char **argv, bool *ret_json)
 	return 0;
 }
 
+static bool required(const struct probe *p)
+{
+	return (p->needs & PROBE_REQUIRED) != 0;
+}
+
 /* A required thing that is limited still does what is required. */
 static bool good_enough(const struct probe *p, const struct probe_result *r)
 {
-	return !p->required || r->state == PROBE_OK || r->state == PROBE_LIMITED;
+	return !required(p) || r->state == PROBE_OK || r->state == PROBE_LIMITED;
 }
 
 static const char *state_colour(const struct probe *p, enum probe_state state)
 {
 	if (state == PROBE_OK)
 		return "\033[32m";
-	return state == PROBE_MISSING && p->required ? "\033[1;31m" : "\033[33m";
+	return state == PROBE_MISSING && required(p) ? "\033[1;31m" : "\033[33m";
 }
 
 static void text_print(const struct probe *p, const struct probe_result *r, bool root, bool colour)
 {
-	bool told_below = r->state == PROBE_UNTRIED && p->root && !root;
+	bool told_below = r->state == PROBE_UNTRIED && (p->needs & PROBE_ROOT) && !root;
 
-	printf("  %s%-8s%s %-30s %s%s\n", colour ? state_colour(p, r->state) : "", probe_state_name(r->state),
-	       colour ? "\033[0m" : "", p->title, p->purpose, p->required ? "" : " (optional)");
+	printf("  %s%-8s%s %-30s %s%s\n", colour ? state_colour(p, r->state) : "",
+	       probe_state_name(r->state), colour ? "\033[0m" : "", p->title, p->purpose,
+	       required(p) ? "" : " (optional)");
 	if (told_below)
 		return;
 	if (r->detail[0])
@@ -66,11 +73,11 @@ static void text_print(const struct probe *p, const struct probe_result *r, bool
 
 static int json_add(json_t *checks, const struct probe *p, const struct probe_result *r)
 {
-	return json_array_append_new(checks, json_pack("{s:s, s:s, s:s, s:s, s:b, s:s, s:s, s:s}", "id", p->id, "layer",
-						       p->layer, "title", p->title, "state",
-						       probe_state_name(r->state), "required", p->required,
-						       "purpose", p->purpose, "detail", r->detail, "remedy",
-						       r->remedy));
+	return json_array_append_new(
+		checks, json_pack("{s:s, s:s, s:s, s:s, s:b, s:s, s:s, s:s}", "id", p->id, "layer",
+				  p->layer, "title", p->title, "state", probe_state_name(r->state),
+				  "required", required(p), "purpose", p->purpose, "detail",
+				  r->detail, "remedy", r->remedy));
 }
 
 struct outcome {
@@ -90,7 +97,8 @@ static struct outcome run_all(const struct probe_env *env, json_t *checks, bool 
 		const struct probe *p = &probes[i];
 		struct probe_result r;
 
-		if (sigpending(&pending) == 0 && (sigismember(&pending, SIGINT) || sigismember(&pending, SIGTERM))) {
+		if (sigpending(&pending) == 0 &&
+		    (sigismember(&pending, SIGINT) || sigismember(&pending, SIGTERM))) {
 			out.interrupted = true;
 			break;
 		}
@@ -117,16 +125,19 @@ static void verdict_print(const struct outcome *o, bool root)
 	if (o->wanting == 0)
 		puts("\nEverything required is there.");
 	else if (!root)
-		printf("\n%zu required things were not tried without root: sudo osh-enforce doctor\n", o->untried);
+		printf("\n%zu required things were not tried without root: sudo osh-enforce "
+		       "doctor\n",
+		       o->untried);
 	else
 		printf("\nRequired: %zu missing, %zu not tried.\n", missing, o->untried);
 }
 
 static int json_print(const struct utsname *u, json_t *checks, const struct outcome *o)
 {
-	json_t *all = json_pack("{s:s, s:s, s:b, s:O}", "kernel", u->release, "machine", u->machine, "ok",
-				o->wanting == 0, "checks", checks);
-	_cleanup_free_ char *text = all ? json_dumps(all, JSON_INDENT(2) | JSON_ENSURE_ASCII) : NULL;
+	json_t *all = json_pack("{s:s, s:s, s:b, s:O}", "kernel", u->release, "machine", u->machine,
+				"ok", o->wanting == 0, "checks", checks);
+	_cleanup_free_ char *text =
+		all ? json_dumps(all, JSON_INDENT(2) | JSON_ENSURE_ASCII) : NULL;
 
 	json_decref(all);
 	if (!text)

@@ -2,8 +2,8 @@
 /*
  * cmd_logs.c - `osh-enforce logs`: the record of a sandbox, from the past and as it comes.
  *
- * Asks a living supervisor to write out what it holds, then reads the segments itself; a log can be read when its
- * sandbox is dead.
+ * Asks a living supervisor to write out what it holds, then reads the segments itself; a log can be
+ * read when its sandbox is dead.
  */
 #include "user/control.h"
 #include "user/logview.h"
@@ -14,7 +14,7 @@
 #include <time.h>
 
 #define SYNC_TIMEOUT_MS 3000
-#define TAIL_CHECK_MS 1000 /* looks whether the sandbox was deleted, also when nothing is notified */
+#define TAIL_CHECK_MS 1000 /* looks for the end of the sandbox also when nothing is notified */
 
 struct options {
 	const char *name;
@@ -42,9 +42,12 @@ static bool colour_wanted(void)
 enum { OPT_SINCE = 256, OPT_LEVEL, OPT_TAIL, OPT_FORMAT };
 
 static const struct option longopts[] = {
-	{"since", required_argument, NULL, OPT_SINCE},	 {"level", required_argument, NULL, OPT_LEVEL},
-	{"tail", no_argument, NULL, OPT_TAIL},		 {"follow", no_argument, NULL, OPT_TAIL},
-	{"format", required_argument, NULL, OPT_FORMAT}, {"help", no_argument, NULL, 'h'},
+	{"since", required_argument, NULL, OPT_SINCE},
+	{"level", required_argument, NULL, OPT_LEVEL},
+	{"tail", no_argument, NULL, OPT_TAIL},
+	{"follow", no_argument, NULL, OPT_TAIL},
+	{"format", required_argument, NULL, OPT_FORMAT},
+	{"help", no_argument, NULL, 'h'},
 	{NULL, 0, NULL, 0},
 };
 
@@ -57,8 +60,10 @@ static int option_apply(struct options *o, int c)
 	case OPT_SINCE:
 		if (since_parse(optarg, now_ns(), &o->since_ns) == 0)
 			return 0;
-		usage_error("logs", "--since: '%s' is neither a duration (90s, 5m, 2h, 1d) nor a time "
-				    "(2030-01-31T12:00:00Z)", optarg);
+		usage_error("logs",
+			    "--since: '%s' is neither a duration (90s, 5m, 2h, 1d) nor a time "
+			    "(2030-01-31T12:00:00Z)",
+			    optarg);
 		return -EINVAL;
 	case OPT_LEVEL:
 		if (log_level_parse(optarg, &o->level) == 0)
@@ -135,10 +140,13 @@ static void sync_log(const char *name)
 		return;
 	r = control_send(fd, CTL_SYNC_LOG, NULL, 0, NULL, 0);
 	if (r == 0)
-		r = control_recv(fd, SYNC_TIMEOUT_MS, &type, buf, CTL_PAYLOAD_MAX + 1, &n, NULL, NULL);
+		r = control_recv(fd, SYNC_TIMEOUT_MS, &type, buf, CTL_PAYLOAD_MAX + 1, &n, NULL,
+				 NULL);
 	if (r < 0 || type != CTL_OK)
-		fprintf(stderr, "osh-enforce logs: the supervisor of %s does not answer; the newest events may be "
-				"missing\n", name);
+		fprintf(stderr,
+			"osh-enforce logs: the supervisor of %s does not answer; the newest events "
+			"may be missing\n",
+			name);
 }
 
 static void line_print(const struct options *o, struct slice line)
@@ -158,7 +166,8 @@ static void line_print(const struct options *o, struct slice line)
 		puts(text);
 }
 
-/* Prints what is there.  -EPIPE: nobody reads any more, or it cannot be written (main.c says so at the end). */
+/* Prints what is there.  -EPIPE: nobody reads any more, or it cannot be written (main.c says so at
+ * the end). */
 static int print_all(const struct options *o, struct logview *v)
 {
 	struct slice line;
@@ -188,12 +197,14 @@ static int wait_for_more(int inotify_fd)
 	return 0;
 }
 
-/* A descriptor that becomes readable when the directory's files change; -1: none to be had, so look now and then. */
+/* A descriptor that becomes readable when the directory's files change; -1: none to be had, so look
+ * now and then. */
 static int watch(const char *dir)
 {
 	_cleanup_close_ int fd = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
 
-	if (fd < 0 || inotify_add_watch(fd, dir, IN_MODIFY | IN_CREATE | IN_DELETE_SELF | IN_ONLYDIR) < 0)
+	if (fd < 0 ||
+	    inotify_add_watch(fd, dir, IN_MODIFY | IN_CREATE | IN_DELETE_SELF | IN_ONLYDIR) < 0)
 		return -1;
 	return steal_fd(&fd);
 }
@@ -224,7 +235,8 @@ static int show(const struct options *o, const char *name)
 	inotify_fd = o->tail ? watch(dir) : -1; /* before the first read: nothing falls between */
 	r = logview_open(dir, o->since_ns, o->level, &v);
 	if (r == -ENOENT) {
-		fprintf(stderr, "osh-enforce logs: there is no sandbox %s (see osh-enforce list)\n", name);
+		fprintf(stderr, "osh-enforce logs: there is no sandbox %s (see osh-enforce list)\n",
+			name);
 		return r;
 	}
 	if (r == 0)
@@ -234,7 +246,8 @@ static int show(const struct options *o, const char *name)
 	if (r < 0)
 		fprintf(stderr, "osh-enforce logs: %s: %s\n", dir, strerror(-r));
 	if (v && logview_bad_lines(v))
-		fprintf(stderr, "osh-enforce logs: %llu lines of %s are damaged and were passed over\n",
+		fprintf(stderr,
+			"osh-enforce logs: %llu lines of %s are damaged and were passed over\n",
 			(unsigned long long)logview_bad_lines(v), dir);
 	return r;
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * cmd_status.c - `osh-enforce status`: everything about one sandbox; and the asking itself, also for `list`.
+ * cmd_status.c - `osh-enforce status`: everything about one sandbox; and the asking itself, also
+ * for `list`.
  */
 #include "user/control.h"
 #include "user/status.h"
@@ -11,7 +12,8 @@
 #define ANSWER_TIMEOUT_MS 3000
 #define EXIT_DEAD 3 /* as in the Linux Standard Base: not running */
 
-/* 0 and *ret; -ECONNREFUSED, -ENOENT and the like: nobody is there; other: it did not answer as it should. */
+/* 0 and *ret; -ECONNREFUSED, -ENOENT and the like: nobody is there; other: it did not answer as it
+ * should. */
 static int ask(const char *name, json_t **ret)
 {
 	_cleanup_close_ int fd = -1;
@@ -27,7 +29,8 @@ static int ask(const char *name, json_t **ret)
 		return r;
 	r = control_send(fd, CTL_STATUS, NULL, 0, NULL, 0);
 	if (r == 0)
-		r = control_recv(fd, ANSWER_TIMEOUT_MS, &type, buf, CTL_PAYLOAD_MAX + 1, &n, NULL, NULL);
+		r = control_recv(fd, ANSWER_TIMEOUT_MS, &type, buf, CTL_PAYLOAD_MAX + 1, &n, NULL,
+				 NULL);
 	if (r < 0)
 		return r == -EPIPE || r == -ECONNRESET ? -ECONNREFUSED : -ETIMEDOUT;
 	*ret = type == CTL_STATUS_REPLY ? json_loadb(buf, n, 0, NULL) : NULL;
@@ -90,7 +93,8 @@ static int name_find(const char *given, char **ret)
 		if (r < 0)
 			fprintf(stderr, "osh-enforce status: %s\n",
 				r == -ENOENT	 ? "no sandbox is running"
-				: r == -ENOTUNIQ ? "several sandboxes are running; say which (see osh-enforce list)"
+				: r == -ENOTUNIQ ? "several sandboxes are running; say which (see "
+						   "osh-enforce list)"
 						 : strerror(-r));
 		return r;
 	}
@@ -104,7 +108,8 @@ static int name_find(const char *given, char **ret)
 			only = strdup(*n);
 	strv_free(names);
 	if (!only) {
-		fprintf(stderr, "osh-enforce status: there is no such sandbox (see osh-enforce list)\n");
+		fprintf(stderr,
+			"osh-enforce status: there is no such sandbox (see osh-enforce list)\n");
 		return -ENOENT;
 	}
 	*ret = steal_ptr(&only);

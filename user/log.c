@@ -2,10 +2,11 @@
 /*
  * log.c - the writing side of the log, and a stored line as logfmt.
  *
- * A record becomes its line in memory at once; log_flush() hands all lines to the kernel in one write.  What could not
- * be written stays in memory, up to BUF_MAX; beyond that records are dropped and counted, and the count becomes a
- * line as soon as lines can be written again.  A segment is never rewritten: a line that only half went out is continued by
- * the next write, and if there is none (crash), log_open() cuts it off.
+ * A record becomes its line in memory at once; log_flush() hands all lines to the kernel in one
+ * write.  What could not be written stays in memory, up to BUF_MAX; beyond that records are dropped
+ * and counted, and the count becomes a line as soon as lines can be written again.  A segment is
+ * never rewritten: a line that only half went out is continued by the next write, and if there is
+ * none (crash), log_open() cuts it off.
  *
  * Never logs anything itself, never blocks on anything but the file.
  */
@@ -21,10 +22,11 @@
 
 #define VALUE_MAX 4096u
 #define FLUSH_AT (64u << 10) /* log_write() flushes by itself from here on */
-#define BUF_MAX (2u << 20)   /* more than the longest line: LOG_FIELDS_MAX * (VALUE_MAX * 5 + key) */
+#define BUF_MAX (2u << 20)   /* more than the longest line, LOG_FIELDS_MAX * VALUE_MAX * 5 */
 #define NS_PER_S 1000000000ull
 
-_Static_assert(LOG_FIELDS_MAX * (VALUE_MAX * 5 + 64) + 1024 < LOG_LINE_MAX, "the longest line is readable");
+_Static_assert(LOG_FIELDS_MAX * (VALUE_MAX * 5 + 64) + 1024 < LOG_LINE_MAX,
+	       "the longest line is readable");
 
 /* ---------------------------------------------------------------------------------- records -- */
 
@@ -77,7 +79,7 @@ void log_int(struct log_record *r, const char *key, int64_t value)
 	f->i = value;
 }
 
-/* ------------------------------------------------------------------------------ growing text -- */
+/* ----------------------------------------------------------------------------- growing text -- */
 
 struct text {
 	char *p;
@@ -141,7 +143,7 @@ static void text_hex(struct text *t, uint8_t byte)
 	text_add(t, d, 2);
 }
 
-/* ------------------------------------------------------------------------------ record to JSON -- */
+/* --------------------------------------------------------------------------- record to JSON -- */
 
 /* Bytes that stand for themselves in safe text and in a JSON string alike. */
 static bool plain(uint8_t c)
@@ -236,7 +238,7 @@ static void put_time(struct text *t, struct second *last, uint64_t ns)
 }
 
 static void put_record(struct text *t, struct second *last, const char *sandbox,
-			const struct log_record *r)
+		       const struct log_record *r)
 {
 	text_lit(t, "{\"time\":\"");
 	put_time(t, last, r->time_ns);
@@ -272,8 +274,8 @@ struct log {
 	struct text buf;  /* lines not yet written; starts inside a line when midline */
 	struct text line; /* scratch */
 	struct second second;
-	bool midline;	    /* the segment ends inside a line, which buf continues */
-	bool failing;	    /* the last write failed: log_write() leaves it to log_flush() to try again */
+	bool midline; /* the segment ends inside a line, which buf continues */
+	bool failing; /* the last write failed: log_write() leaves it to log_flush() to try again */
 	uint64_t lost;	    /* records dropped, ever */
 	uint64_t lost_told; /* of them stated in a line */
 };
@@ -293,7 +295,8 @@ static int segment_open(int dirfd, uint32_t seg, int *ret_fd, uint64_t *ret_size
 	struct stat st;
 
 	snprintf(name, sizeof(name), LOG_SEGMENT_FMT, seg);
-	fd = openat(dirfd, name, O_RDWR | O_APPEND | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0600);
+	fd = openat(dirfd, name, O_RDWR | O_APPEND | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK,
+		    0600);
 	if (fd < 0 || fstat(fd, &st) < 0)
 		return -errno;
 	if (!S_ISREG(st.st_mode))
@@ -465,7 +468,8 @@ static void drop_oldest(struct log *l)
 		struct stat st = {0};
 
 		snprintf(name, sizeof(name), LOG_SEGMENT_FMT, segs[i]);
-		if (fstatat(l->dirfd, name, &st, AT_SYMLINK_NOFOLLOW) < 0 || unlinkat(l->dirfd, name, 0) < 0)
+		if (fstatat(l->dirfd, name, &st, AT_SYMLINK_NOFOLLOW) < 0 ||
+		    unlinkat(l->dirfd, name, 0) < 0)
 			continue;
 		log_init(&r, LOG_L_WARN, "log", now_ns());
 		log_str(&r, "message", SLICE_LIT("the oldest records were removed to make room"));
@@ -556,7 +560,7 @@ void log_write(struct log *l, const struct log_record *r)
 		log_flush(l);
 }
 
-/* ------------------------------------------------------------------------------ line to logfmt -- */
+/* --------------------------------------------------------------------------- line to logfmt -- */
 
 static bool bare(uint8_t c)
 {
@@ -652,7 +656,8 @@ static int logfmt_object(struct text *t, json_t *o)
 	json_t *v;
 	int r;
 
-	json_object_foreach(o, key, v) { /* in the order of the text */
+	json_object_foreach(o, key, v)
+	{ /* in the order of the text */
 		if (!key_valid(key))
 			return -EBADMSG;
 		if (t->n)

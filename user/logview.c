@@ -2,11 +2,13 @@
 /*
  * logview.c - the reading side of the log.
  *
- * Reads while the supervisor writes: a line without its newline is not there yet, a segment that is no longer the last
- * is read to its end before the next one is opened, and removed segments are just gone.  Old lines are passed over
- * by a binary search in the first segment that can hold a line of interest.
+ * Reads while the supervisor writes: a line without its newline is not there yet, a segment that is
+ * no longer the last is read to its end before the next one is opened, and removed segments are
+ * just gone.  Old lines are passed over by a binary search in the first segment that can hold a
+ * line of interest.
  *
- * What is in the files is not trusted more than needed: lengths are bounded, lines that are not ours are counted.
+ * What is in the files is not trusted more than needed: lengths are bounded, lines that are not
+ * ours are counted.
  */
 #include "user/logview.h"
 
@@ -19,10 +21,12 @@
 #define NS_PER_S 1000000000ull
 #define CHUNK (256u << 10)
 
-/* ------------------------------------------------------------------------------------ levels -- */
+/* ----------------------------------------------------------------------------------- levels -- */
 
-static const char *const level_names[] = {
-	[LOG_L_DEBUG] = "debug", [LOG_L_INFO] = "info", [LOG_L_WARN] = "warn", [LOG_L_ERROR] = "error"};
+static const char *const level_names[] = {[LOG_L_DEBUG] = "debug",
+					  [LOG_L_INFO] = "info",
+					  [LOG_L_WARN] = "warn",
+					  [LOG_L_ERROR] = "error"};
 
 const char *log_level_name(enum log_level level)
 {
@@ -44,14 +48,14 @@ int log_level_parse(const char *text, enum log_level *ret)
 	return level_parse(slice_str(text), ret);
 }
 
-/* ------------------------------------------------------------------------------------- times -- */
+/* ------------------------------------------------------------------------------------ times -- */
 
 static uint64_t unit_ns(const char *p, size_t n)
 {
 	static const struct {
 		const char *name;
 		uint64_t ns;
-	} units[] = {{"ms", 1000000},	      {"s", NS_PER_S},		{"m", 60 * NS_PER_S},
+	} units[] = {{"ms", 1000000},	     {"s", NS_PER_S},	      {"m", 60 * NS_PER_S},
 		     {"h", 3600 * NS_PER_S}, {"d", 86400 * NS_PER_S}, {"w", 604800 * NS_PER_S}};
 
 	for (size_t i = 0; i < ARRAY_LEN(units); i++)
@@ -126,10 +130,12 @@ static bool date_valid(const struct tm *tm)
 static bool date_time_take(const char **p, struct tm *tm)
 {
 	memset(tm, 0, sizeof(*tm));
-	if (!digits_take(p, 4, &tm->tm_year) || !char_take(p, "-") || !digits_take(p, 2, &tm->tm_mon) ||
-	    !char_take(p, "-") || !digits_take(p, 2, &tm->tm_mday) || !char_take(p, "Tt ") ||
-	    !digits_take(p, 2, &tm->tm_hour) || !char_take(p, ":") || !digits_take(p, 2, &tm->tm_min) ||
-	    !char_take(p, ":") || !digits_take(p, 2, &tm->tm_sec))
+	if (!digits_take(p, 4, &tm->tm_year) || !char_take(p, "-") ||
+	    !digits_take(p, 2, &tm->tm_mon) || !char_take(p, "-") ||
+	    !digits_take(p, 2, &tm->tm_mday) || !char_take(p, "Tt ") ||
+	    !digits_take(p, 2, &tm->tm_hour) || !char_take(p, ":") ||
+	    !digits_take(p, 2, &tm->tm_min) || !char_take(p, ":") ||
+	    !digits_take(p, 2, &tm->tm_sec))
 		return false;
 	tm->tm_year -= 1900;
 	tm->tm_mon -= 1;
@@ -193,7 +199,7 @@ int since_parse(const char *text, uint64_t now_ns, uint64_t *ret_ns)
 	return 0;
 }
 
-/* ------------------------------------------------------------------------------ head of a line -- */
+/* --------------------------------------------------------------------------- head of a line -- */
 
 #define HEAD_TIME "{\"time\":\""
 #define HEAD_LEVEL "\",\"level\":\""
@@ -201,7 +207,8 @@ int since_parse(const char *text, uint64_t now_ns, uint64_t *ret_ns)
 
 int log_line_head(struct slice line, uint64_t *ret_time_ns, enum log_level *ret_level)
 {
-	const size_t time_at = sizeof(HEAD_TIME) - 1, level_at = time_at + HEAD_TIME_N + sizeof(HEAD_LEVEL) - 1;
+	const size_t time_at = sizeof(HEAD_TIME) - 1,
+		     level_at = time_at + HEAD_TIME_N + sizeof(HEAD_LEVEL) - 1;
 	char time_text[HEAD_TIME_N + 1];
 	const uint8_t *end;
 
@@ -211,8 +218,9 @@ int log_line_head(struct slice line, uint64_t *ret_time_ns, enum log_level *ret_
 	memcpy(time_text, line.p + time_at, HEAD_TIME_N);
 	time_text[HEAD_TIME_N] = '\0';
 	end = memchr(line.p + level_at, '"', line.n - level_at);
-	if (!end || level_parse((struct slice){line.p + level_at, (size_t)(end - line.p) - level_at},
-				ret_level) < 0 ||
+	if (!end ||
+	    level_parse((struct slice){line.p + level_at, (size_t)(end - line.p) - level_at},
+			ret_level) < 0 ||
 	    rfc3339_parse(time_text, ret_time_ns) < 0)
 		return -EBADMSG;
 	return 0;
@@ -340,14 +348,15 @@ static int time_after(int fd, uint64_t off, uint64_t *ret_ns, uint64_t *ret_off)
 			nl = memchr(p, '\n', (size_t)(b + n - p));
 			if (!nl)
 				break;
-			if (fresh && log_line_head((struct slice){(uint8_t *)p, (size_t)(nl - p)}, ret_ns,
-						   &level) == 0) {
+			if (fresh && log_line_head((struct slice){(uint8_t *)p, (size_t)(nl - p)},
+						   ret_ns, &level) == 0) {
 				*ret_off = off + (uint64_t)(p - b);
 				return 1;
 			}
 			p = nl + 1;
 		}
-		/* The rest has no newline: start there, or pass over it when it fills the buffer. */
+		/* The rest has no newline: start there, or pass over it when it fills the buffer.
+		 */
 		if (p == b && n < (ssize_t)CHUNK)
 			return 0;
 		fresh = p == b ? false : fresh;
@@ -544,7 +553,8 @@ static int go_on(struct logview *v)
 	}
 	r = segment_after(v, v->fd < 0 ? 0 : v->seg, &seg);
 	v->next_seg = r < 0 ? 0 : seg;
-	return r < 0 ? r : seg != 0; /* the writer may have added to seg before it opened the next */
+	return r < 0 ? r
+		     : seg != 0; /* the writer may have added to seg before it opened the next */
 }
 
 /* No byte that a terminal could take for anything but text (the writer lets none through). */
@@ -598,10 +608,11 @@ static const char *token_colour(struct slice token)
 	static const struct {
 		const char *token, *sgr;
 	} colours[] = {
-		{"level=debug", "\033[2m"},	{"level=warn", "\033[33m"},	{"level=error", "\033[31m"},
-		{"action=deny", "\033[1;31m"},	{"action=allow", "\033[32m"},	{"l7_decision=deny", "\033[1;31m"},
-		{"l7_decision=allow", "\033[32m"}, {"l7_decision=audit", "\033[1;33m"},
-		{"l7_decision=error", "\033[31m"},
+		{"level=debug", "\033[2m"},	     {"level=warn", "\033[33m"},
+		{"level=error", "\033[31m"},	     {"action=deny", "\033[1;31m"},
+		{"action=allow", "\033[32m"},	     {"action=revoke", "\033[1;31m"},
+		{"l7_decision=deny", "\033[1;31m"},  {"l7_decision=allow", "\033[32m"},
+		{"l7_decision=audit", "\033[1;33m"}, {"l7_decision=error", "\033[31m"},
 	};
 
 	for (size_t i = 0; i < ARRAY_LEN(colours); i++)

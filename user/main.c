@@ -2,8 +2,8 @@
 /*
  * main.c - the program: finds the command, asks for root where it is needed, runs it.
  *
- * The commands themselves are in user/cmd_*.c, their help texts in user/usage.c.  Nothing here reads a policy, a
- * sandbox or the network.
+ * The commands themselves are in user/cmd_*.c, their help texts in user/usage.c.  Nothing here
+ * reads a policy, a sandbox or the network.
  */
 #include "user/start.h"
 #include "user/usage.h"
@@ -18,13 +18,19 @@ struct command {
 	enum root_need root;
 };
 
-/* The order of `osh-enforce --help` is that of usage.c, which also holds the one-line help of each. */
+/* The order of `osh-enforce --help` is that of usage.c, which also holds the one-line help of each.
+ */
 static const struct command commands[] = {
-	{"run", cmd_run, ROOT_YES},	  {"exec", cmd_exec, ROOT_YES},
-	{"connect", cmd_connect, ROOT_YES}, {"list", cmd_list, ROOT_YES},
-	{"status", cmd_status, ROOT_YES},	  {"reload", cmd_reload, ROOT_YES},
-	{"delete", cmd_delete, ROOT_YES},	  {"logs", cmd_logs, ROOT_YES},
-	{"policy", cmd_policy, ROOT_NO},	  {"doctor", cmd_doctor, ROOT_NO},
+	{"run", cmd_run, ROOT_YES},
+	{"exec", cmd_exec, ROOT_YES},
+	{"connect", cmd_connect, ROOT_YES},
+	{"list", cmd_list, ROOT_YES},
+	{"status", cmd_status, ROOT_YES},
+	{"reload", cmd_reload, ROOT_YES},
+	{"delete", cmd_delete, ROOT_YES},
+	{"logs", cmd_logs, ROOT_YES},
+	{"policy", cmd_policy, ROOT_NO},
+	{"doctor", cmd_doctor, ROOT_NO},
 	/* What this binary is when it starts itself; not for people. */
 	{"__supervise", supervise_main, ROOT_YES},
 	{"__launch", launch_main, ROOT_YES},
@@ -88,8 +94,9 @@ static int finish(const char *name, int status)
 static int command_run(const struct command *c, int argc, char **argv)
 {
 	if (c->root == ROOT_YES && geteuid() != 0) {
-		fprintf(stderr, "osh-enforce %s: must be run as root; try: sudo osh-enforce %s ...\n", c->name,
-			c->name);
+		fprintf(stderr,
+			"osh-enforce %s: must be run as root; try: sudo osh-enforce %s ...\n",
+			c->name, c->name);
 		return usage_status(c->name) == USAGE_EXIT_RUN ? USAGE_EXIT_RUN : 1;
 	}
 	return finish(c->name, c->run(argc, argv));

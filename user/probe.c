@@ -21,12 +21,14 @@
 #include <sys/wait.h>
 #include <time.h>
 
-/* ----------------------------------------------------------------------------------- results -- */
+/* ---------------------------------------------------------------------------------- results -- */
 
 const char *probe_state_name(enum probe_state state)
 {
-	static const char *const names[] = {
-		[PROBE_OK] = "ok", [PROBE_LIMITED] = "limited", [PROBE_MISSING] = "missing", [PROBE_UNTRIED] = "untried"};
+	static const char *const names[] = {[PROBE_OK] = "ok",
+					    [PROBE_LIMITED] = "limited",
+					    [PROBE_MISSING] = "missing",
+					    [PROBE_UNTRIED] = "untried"};
 
 	return names[state];
 }
@@ -59,7 +61,7 @@ void probe_fail(struct probe_result *ret, enum probe_state state, int err, const
 	snprintf(ret->detail + n, sizeof(ret->detail) - n, ": %s", strerror(err));
 }
 
-/* ------------------------------------------------------------------------------- scratch cgroup -- */
+/* --------------------------------------------------------------------------- scratch cgroup -- */
 
 #define SCRATCH_PREFIX "doctor-"
 
@@ -72,8 +74,8 @@ static void sweep(const char *base)
 	int pid;
 
 	while (d && (e = readdir(d)))
-		if (sscanf(e->d_name, SCRATCH_PREFIX "%d%c", &pid, &end) == 1 && pid > 0 && kill(pid, 0) < 0 &&
-		    errno == ESRCH)
+		if (sscanf(e->d_name, SCRATCH_PREFIX "%d%c", &pid, &end) == 1 && pid > 0 &&
+		    kill(pid, 0) < 0 && errno == ESRCH)
 			unlinkat(dirfd(d), e->d_name, AT_REMOVEDIR);
 	if (d)
 		closedir(d);
@@ -126,7 +128,7 @@ void probe_env_done(struct probe_env *env)
 	*env = (struct probe_env){.cgroup_fd = -1};
 }
 
-/* ---------------------------------------------------------------------------------- one probe -- */
+/* -------------------------------------------------------------------------------- one probe -- */
 
 static void child(const struct probe_env *env, const struct probe *p, struct probe_result *ret)
 {
@@ -139,13 +141,15 @@ static void child(const struct probe_env *env, const struct probe *p, struct pro
 	_exit(0);
 }
 
-static void run_in_child(const struct probe_env *env, const struct probe *p, struct probe_result *ret)
+static void run_in_child(const struct probe_env *env, const struct probe *p,
+			 struct probe_result *ret)
 {
 	struct probe_result *shared;
 	int status = 0;
 	pid_t pid;
 
-	shared = mmap(NULL, sizeof(*shared), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	shared = mmap(NULL, sizeof(*shared), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1,
+		      0);
 	if (shared == MAP_FAILED)
 		return probe_fail(ret, PROBE_UNTRIED, errno, "cannot share memory with a child");
 	probe_say(shared, PROBE_MISSING, "the try did not come to an end");
@@ -161,27 +165,28 @@ static void run_in_child(const struct probe_env *env, const struct probe *p, str
 	munmap(shared, sizeof(*shared));
 	if (pid > 0 && WIFSIGNALED(status))
 		probe_say(ret, PROBE_MISSING, "the try was ended by %s",
-			  WTERMSIG(status) == SIGALRM ? "a time limit" : strsignal(WTERMSIG(status)));
+			  WTERMSIG(status) == SIGALRM ? "a time limit"
+						      : strsignal(WTERMSIG(status)));
 }
 
 void probe_run(const struct probe_env *env, const struct probe *p, struct probe_result *ret)
 {
 	*ret = (struct probe_result){0};
-	if (p->root && !env->root)
+	if ((p->needs & PROBE_ROOT) && !env->root)
 		probe_say(ret, PROBE_UNTRIED, "needs root");
-	else if (p->cgroup && env->cgroup_fd < 0)
+	else if ((p->needs & PROBE_CGROUP) && env->cgroup_fd < 0)
 		probe_say(ret, PROBE_UNTRIED, "needs a cgroup of its own");
 	else
 		run_in_child(env, p, ret);
 	if (ret->state == PROBE_OK)
 		ret->remedy[0] = '\0';
-	else if (ret->state == PROBE_UNTRIED && p->root && !env->root)
+	else if (ret->state == PROBE_UNTRIED && (p->needs & PROBE_ROOT) && !env->root)
 		snprintf(ret->remedy, sizeof(ret->remedy), "sudo osh-enforce doctor");
-	else if (!ret->remedy[0] && p->remedy)
+	else if (ret->state != PROBE_UNTRIED && !ret->remedy[0] && p->remedy)
 		snprintf(ret->remedy, sizeof(ret->remedy), "%s", p->remedy);
 }
 
-/* ------------------------------------------------------------------------------------ the host -- */
+/* --------------------------------------------------------------------------------- the host -- */
 
 static void probe_root(const struct probe_env *env, const struct probe *p, struct probe_result *ret)
 {
@@ -189,9 +194,15 @@ static void probe_root(const struct probe_env *env, const struct probe *p, struc
 		uint32_t cap;
 		const char *name;
 	} caps[] = {
-		{CAP_SYS_ADMIN, "SYS_ADMIN"}, {CAP_BPF, "BPF"},	      {CAP_PERFMON, "PERFMON"},
-		{CAP_NET_ADMIN, "NET_ADMIN"}, {CAP_SETUID, "SETUID"}, {CAP_SETGID, "SETGID"},
-		{CAP_SETPCAP, "SETPCAP"},     {CAP_CHOWN, "CHOWN"},   {CAP_DAC_OVERRIDE, "DAC_OVERRIDE"},
+		{CAP_SYS_ADMIN, "SYS_ADMIN"},
+		{CAP_BPF, "BPF"},
+		{CAP_PERFMON, "PERFMON"},
+		{CAP_NET_ADMIN, "NET_ADMIN"},
+		{CAP_SETUID, "SETUID"},
+		{CAP_SETGID, "SETGID"},
+		{CAP_SETPCAP, "SETPCAP"},
+		{CAP_CHOWN, "CHOWN"},
+		{CAP_DAC_OVERRIDE, "DAC_OVERRIDE"},
 		{CAP_KILL, "KILL"},
 	};
 	struct __user_cap_header_struct head = {.version = _LINUX_CAPABILITY_VERSION_3};
@@ -215,7 +226,8 @@ static void probe_root(const struct probe_env *env, const struct probe *p, struc
 	probe_ok(ret);
 }
 
-static void probe_cgroup2(const struct probe_env *env, const struct probe *p, struct probe_result *ret)
+static void probe_cgroup2(const struct probe_env *env, const struct probe *p,
+			  struct probe_result *ret)
 {
 	(void)p;
 	if (!env->cgroup2)
@@ -224,13 +236,15 @@ static void probe_cgroup2(const struct probe_env *env, const struct probe *p, st
 		  strcmp(env->cgroup2, "/sys/fs/cgroup") == 0 ? "" : " (hybrid layout)");
 }
 
-static void probe_cgroup_make(const struct probe_env *env, const struct probe *p, struct probe_result *ret)
+static void probe_cgroup_make(const struct probe_env *env, const struct probe *p,
+			      struct probe_result *ret)
 {
 	(void)p;
 	if (!env->cgroup2)
 		return probe_say(ret, PROBE_UNTRIED, "cgroup v2 is not mounted");
 	if (env->cgroup_fd < 0)
-		return probe_fail(ret, PROBE_MISSING, env->cgroup_err, "%s/osh-enforce", env->cgroup2);
+		return probe_fail(ret, PROBE_MISSING, env->cgroup_err, "%s/osh-enforce",
+				  env->cgroup2);
 	probe_say(ret, PROBE_OK, "osh-enforce%s", strrchr(env->scratch, '/'));
 }
 
@@ -250,7 +264,8 @@ static bool inside_scratch(const struct probe_env *env)
 	return false;
 }
 
-static void probe_clone_into(const struct probe_env *env, const struct probe *p, struct probe_result *ret)
+static void probe_clone_into(const struct probe_env *env, const struct probe *p,
+			     struct probe_result *ret)
 {
 	int status;
 	pid_t pid;
@@ -266,82 +281,104 @@ static void probe_clone_into(const struct probe_env *env, const struct probe *p,
 	probe_ok(ret);
 }
 
-/* ------------------------------------------------------------------------------------ the table -- */
+/* -------------------------------------------------------------------------------- the table -- */
 
-#define KCONFIG_BPF "a kernel with CONFIG_BPF_SYSCALL=y and CONFIG_CGROUP_BPF=y (every Debian kernel since 10)"
+#define KCONFIG_BPF                                                                                \
+	"a kernel with CONFIG_BPF_SYSCALL=y and CONFIG_CGROUP_BPF=y (Debian's since 10 have them)"
 #define KCONFIG_BTF "a kernel with CONFIG_DEBUG_INFO_BTF=y"
 #define KERNEL_61 "a kernel of 6.1 or later"
+#define REMEDY_ROOT                                                                                \
+	"sudo osh-enforce ...; in a container: give it the missing capabilities, or run on the host"
+#define REMEDY_CGROUP2                                                                             \
+	"mount -t cgroup2 cgroup2 /sys/fs/cgroup, or boot with systemd.unified_cgroup_hierarchy=1"
+#define REMEDY_CGROUP_RW "mount -o remount,rw MOUNTPOINT; in a container: run on the host"
+#define REMEDY_DIAG                                                                                \
+	"a kernel with CONFIG_INET_DIAG (modprobe tcp_diag) and CONFIG_INET_DIAG_DESTROY=y"
+#define REMEDY_MOUNTS                                                                              \
+	"CONFIG_NAMESPACES=y; switch_root out of an initramfs first; in a container: run on the host"
+#define REMEDY_LANDLOCK                                                                            \
+	"a kernel with CONFIG_SECURITY_LANDLOCK=y, and landlock in lsm= on its command line"
+#define REMEDY_LSM "a kernel with CONFIG_BPF_LSM=y, and bpf in lsm= on its command line"
 
+/* R: required; S: trying it needs root; G: trying it needs the scratch cgroup. */
+#define R PROBE_REQUIRED
+#define S PROBE_ROOT
+#define G PROBE_CGROUP
+/* clang-format off */
 const struct probe probes[] = {
-	{"host", "root", "root", "build the walls, load BPF", true, false, false, probe_root,
-	 "sudo osh-enforce ...; in a container: give it the missing capabilities, or run on the host", NULL},
+	{"host", "root", "root", "build the walls, load BPF",
+	 R, probe_root, REMEDY_ROOT, NULL},
 
-	{"cgroup", "cgroup2", "cgroup v2", "which processes belong to a sandbox", true, false, false, probe_cgroup2,
-	 "mount -t cgroup2 cgroup2 /sys/fs/cgroup (or boot with systemd.unified_cgroup_hierarchy=1)", NULL},
-	{"cgroup", "cgroup-create", "creating a cgroup", "one for each sandbox", true, true, false, probe_cgroup_make,
-	 "mount cgroup v2 writable: mount -o remount,rw ...; in a container: run on the host", NULL},
-	{"cgroup", "clone-into-cgroup", "clone3 into a cgroup", "no moment outside the walls", true, true, true,
-	 probe_clone_into, KERNEL_61, NULL},
+	{"cgroup", "cgroup2", "cgroup v2", "which processes belong to a sandbox",
+	 R, probe_cgroup2, REMEDY_CGROUP2, NULL},
+	{"cgroup", "cgroup-create", "creating a cgroup", "one for each sandbox",
+	 R | S, probe_cgroup_make, REMEDY_CGROUP_RW, NULL},
+	{"cgroup", "clone-into-cgroup", "clone3 into a cgroup", "no moment outside the walls",
+	 R | S | G, probe_clone_into, KERNEL_61, NULL},
 
-	{"bpf", "btf", "kernel types (BTF)", "one program for all kernels", true, false, false, probe_btf, KCONFIG_BTF,
-	 NULL},
-	{"bpf", "bpffs", "bpf file system", "hooks outlive a killed supervisor", true, true, false, probe_bpffs,
-	 "mount -t bpf bpf /sys/fs/bpf", NULL},
-	{"bpf", "connect", "cgroup/connect4, connect6", "the decision on each connection", true, true, true, probe_hook,
-	 KCONFIG_BPF, &hook_connect},
-	{"bpf", "refusal", "a refusal takes effect", "connect() in the cgroup says EPERM", true, true, true, probe_refusal,
-	 KCONFIG_BPF, NULL},
-	{"bpf", "sendmsg", "cgroup/sendmsg4, sendmsg6", "UDP: DNS to the resolver, the rest refused", true, true, true,
-	 probe_hook, KCONFIG_BPF, &hook_sendmsg},
-	{"bpf", "recvmsg", "cgroup/recvmsg4, recvmsg6", "answers come from where they were asked", true, true, true,
-	 probe_hook, KCONFIG_BPF, &hook_recvmsg},
-	{"bpf", "getpeername", "cgroup/getpeername4, 6", "programs see the address they asked for", true, true, true,
-	 probe_hook, KERNEL_61, &hook_getpeername},
-	{"bpf", "sock-create", "cgroup/sock_create", "kinds of sockets; whose socket it is", true, true, true, probe_hook,
-	 KCONFIG_BPF, &hook_sock_create},
-	{"bpf", "sock-release", "cgroup/sock_release", "records of connections go with them", true, true, true, probe_hook,
-	 KERNEL_61, &hook_sock_release},
-	{"bpf", "bind", "cgroup/bind4, bind6", "ports of the host are not taken", true, true, true, probe_hook, KCONFIG_BPF,
-	 &hook_bind},
-	{"bpf", "setsockopt", "cgroup/setsockopt", "SO_REUSEPORT is refused", true, true, true, probe_hook, KERNEL_61,
-	 &hook_setsockopt},
-	{"bpf", "ingress", "cgroup_skb/ingress", "nobody outside reaches a listener", true, true, true, probe_hook,
-	 KCONFIG_BPF, &hook_ingress},
-	{"bpf", "sockops", "sockops", "the proxy learns whose connection it is", true, true, true, probe_hook, KCONFIG_BPF,
-	 &hook_sockops},
-	{"bpf", "exec", "tp_btf/sched_process_exec", "which executable a process runs", true, true, false, probe_tracepoint,
-	 KCONFIG_BTF, "sched_process_exec"},
-	{"bpf", "fork", "tp_btf/sched_process_fork", "children inherit", true, true, false, probe_tracepoint, KCONFIG_BTF,
-	 "sched_process_fork"},
-	{"bpf", "exit", "tp_btf/sched_process_exit", "records of processes go with them", true, true, false,
-	 probe_tracepoint, KCONFIG_BTF, "sched_process_exit"},
-	{"bpf", "helpers", "helpers in connect hooks", "listener look-up, process, clock, socket cookie", true, true, false,
-	 probe_helpers, KERNEL_61, NULL},
-	{"bpf", "bpf-loop", "bpf_loop", "walks paths and automata", true, true, false, probe_bpf_loop, KERNEL_61, NULL},
-	{"bpf", "ringbuf", "ring buffer", "events", true, true, false, probe_ringbuf, KERNEL_61, NULL},
-	{"bpf", "map-of-maps", "mappable, frozen inner arrays", "the policy image and its swap", true, true, false,
-	 probe_map_of_maps, KERNEL_61, NULL},
-	{"bpf", "sk-storage", "socket storage", "what a socket is allowed", true, true, true, probe_sk_storage, KERNEL_61,
-	 NULL},
-	{"bpf", "rdonly-map", "read-only map descriptors", "the proxy reads maps without rights", true, true, false,
-	 probe_rdonly_map, KERNEL_61, NULL},
-	{"bpf", "sock-destroy", "SOCK_DESTROY", "connections are cut when a policy no longer allows them", true, true, false,
-	 probe_sock_destroy, "a kernel with CONFIG_INET_DIAG=m or y (modprobe tcp_diag) and CONFIG_INET_DIAG_DESTROY=y",
-	 NULL},
+	{"bpf", "btf", "kernel types (BTF)", "one program for all kernels",
+	 R, probe_btf, KCONFIG_BTF, NULL},
+	{"bpf", "bpffs", "bpf file system", "hooks outlive a killed supervisor",
+	 R | S, probe_bpffs, "mount -t bpf bpf /sys/fs/bpf", NULL},
+	{"bpf", "connect", "cgroup/connect4, connect6", "the decision on each connection",
+	 R | S | G, probe_hook, KCONFIG_BPF, &hook_connect},
+	{"bpf", "refusal", "a refusal takes effect", "connect() in the cgroup says EPERM",
+	 R | S | G, probe_refusal, KCONFIG_BPF, NULL},
+	{"bpf", "sendmsg", "cgroup/sendmsg4, sendmsg6", "UDP: DNS to the resolver, the rest refused",
+	 R | S | G, probe_hook, KCONFIG_BPF, &hook_sendmsg},
+	{"bpf", "recvmsg", "cgroup/recvmsg4, recvmsg6", "answers come from where they were asked",
+	 R | S | G, probe_hook, KCONFIG_BPF, &hook_recvmsg},
+	{"bpf", "getpeername", "cgroup/getpeername4, 6", "programs see the address they asked for",
+	 R | S | G, probe_hook, KERNEL_61, &hook_getpeername},
+	{"bpf", "sock-create", "cgroup/sock_create", "kinds of sockets; whose socket it is",
+	 R | S | G, probe_hook, KCONFIG_BPF, &hook_sock_create},
+	{"bpf", "sock-release", "cgroup/sock_release", "records of connections go with them",
+	 R | S | G, probe_hook, KERNEL_61, &hook_sock_release},
+	{"bpf", "bind", "cgroup/bind4, bind6", "ports of the host are not taken",
+	 R | S | G, probe_hook, KCONFIG_BPF, &hook_bind},
+	{"bpf", "setsockopt", "cgroup/setsockopt", "SO_REUSEPORT is refused",
+	 R | S | G, probe_hook, KERNEL_61, &hook_setsockopt},
+	{"bpf", "ingress", "cgroup_skb/ingress", "nobody outside reaches a listener",
+	 R | S | G, probe_hook, KCONFIG_BPF, &hook_ingress},
+	{"bpf", "sockops", "sockops", "the proxy learns whose connection it is",
+	 R | S | G, probe_hook, KCONFIG_BPF, &hook_sockops},
+	{"bpf", "exec", "tp_btf/sched_process_exec", "which executable a process runs",
+	 R | S, probe_tracepoint, KCONFIG_BTF, "sched_process_exec"},
+	{"bpf", "fork", "tp_btf/sched_process_fork", "children inherit",
+	 R | S, probe_tracepoint, KCONFIG_BTF, "sched_process_fork"},
+	{"bpf", "exit", "tp_btf/sched_process_exit", "records of processes go with them",
+	 R | S, probe_tracepoint, KCONFIG_BTF, "sched_process_exit"},
+	{"bpf", "helpers", "helpers in connect hooks", "listeners, process, clock, socket cookie",
+	 R | S, probe_helpers, KERNEL_61, NULL},
+	{"bpf", "bpf-loop", "bpf_loop", "walks paths and automata",
+	 R | S, probe_bpf_loop, KERNEL_61, NULL},
+	{"bpf", "ringbuf", "ring buffer", "events",
+	 R | S, probe_ringbuf, KERNEL_61, NULL},
+	{"bpf", "map-of-maps", "mappable, frozen inner arrays", "the policy image and its swap",
+	 R | S, probe_map_of_maps, KERNEL_61, NULL},
+	{"bpf", "sk-storage", "socket storage", "what a socket is allowed",
+	 R | S | G, probe_sk_storage, KERNEL_61, NULL},
+	{"bpf", "rdonly-map", "read-only map descriptors", "the proxy reads maps without rights",
+	 R | S, probe_rdonly_map, KERNEL_61, NULL},
+	{"bpf", "sock-destroy", "SOCK_DESTROY", "cuts what a new policy no longer allows",
+	 R | S, probe_sock_destroy, REMEDY_DIAG, NULL},
 
-	{"walls", "mounts", "mount namespace, pivot_root", "only the policy's files are there", true, true, false,
-	 probe_mounts, "CONFIG_NAMESPACES=y; not from an initramfs (switch_root first); in a container: run on the host",
-	 NULL},
-	{"walls", "ipc", "IPC namespace", "no shared memory with the host", true, true, false, probe_ipc,
-	 "a kernel with CONFIG_IPC_NS=y", NULL},
-	{"walls", "seccomp", "seccomp filter", "which system calls there are", true, false, false, probe_seccomp,
-	 "a kernel with CONFIG_SECCOMP_FILTER=y", NULL},
-	{"walls", "landlock", "Landlock", "second lock on files; signals and sockets", false, false, false, probe_landlock,
-	 "a kernel with CONFIG_SECURITY_LANDLOCK=y, and landlock in the lsm= list of its command line", NULL},
+	{"walls", "mounts", "mount namespace, pivot_root", "only the policy's files are there",
+	 R | S, probe_mounts, REMEDY_MOUNTS, NULL},
+	{"walls", "ipc", "IPC namespace", "no shared memory with the host",
+	 R | S, probe_ipc, "a kernel with CONFIG_IPC_NS=y", NULL},
+	{"walls", "seccomp", "seccomp filter", "which system calls there are",
+	 R, probe_seccomp, "a kernel with CONFIG_SECCOMP_FILTER=y", NULL},
+	{"walls", "landlock", "Landlock", "second lock on files; signals and sockets",
+	 0, probe_landlock, REMEDY_LANDLOCK, NULL},
 
-	{"extras", "connect-unix", "cgroup/connect_unix", "second lock on Unix sockets", false, true, true, probe_hook,
-	 "a kernel of 6.7 or later", &hook_connect_unix},
-	{"extras", "bpf-lsm", "BPF LSM", "Unix peers, ptrace, scripts by file, foreign code", false, true, false, probe_lsm,
-	 "a kernel with CONFIG_BPF_LSM=y, and bpf in the lsm= list of its command line", NULL},
+	{"extras", "connect-unix", "cgroup/connect_unix", "second lock on Unix sockets",
+	 S | G, probe_hook, "a kernel of 6.7 or later", &hook_connect_unix},
+	{"extras", "bpf-lsm", "BPF LSM", "Unix peers, ptrace, scripts by file, foreign code",
+	 S, probe_lsm, REMEDY_LSM, NULL},
 };
+/* clang-format on */
+#undef R
+#undef S
+#undef G
 const size_t probes_n = ARRAY_LEN(probes);

@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * probe_bpf.c - tries of the kernel's BPF side: the smallest program of each kind is loaded and attached.
+ * probe_bpf.c - tries of the kernel's BPF side: the smallest program of each kind is loaded and
+ * attached.
  *
- * Programs are written as instructions here, so that a try depends on nothing that it does not try.  Those for cgroups are
- * attached to the scratch cgroup only; the tracepoint programs do nothing but return.  Everything goes when the child that
- * tries it exits: nothing is pinned, but for one map for a moment.
+ * Programs are written as instructions here, so that a try depends on nothing that it does not try.
+ * Those for cgroups are attached to the scratch cgroup only; the tracepoint programs do nothing but
+ * return.  Everything goes when the child that tries it exits: nothing is pinned, but for one map
+ * for a moment.
  */
 #include "user/probe.h"
 
@@ -28,10 +30,11 @@
 #include <sys/statfs.h>
 #include <sys/wait.h>
 
-/* ------------------------------------------------------------------------------ instructions -- */
+/* ----------------------------------------------------------------------------- instructions -- */
 
-#define INSN(c, d, s, o, i)                                                                       \
-	((struct bpf_insn){.code = (c), .dst_reg = (d) & 15, .src_reg = (s) & 15, .off = (o), .imm = (i)})
+#define INSN(c, d, s, o, i)                                                                        \
+	((struct bpf_insn){                                                                        \
+		.code = (c), .dst_reg = (d)&15, .src_reg = (s)&15, .off = (o), .imm = (i)})
 #define MOV_IMM(d, i) INSN(BPF_ALU64 | BPF_MOV | BPF_K, d, 0, 0, i)
 #define MOV_REG(d, s) INSN(BPF_ALU64 | BPF_MOV | BPF_X, d, s, 0, 0)
 #define ADD_IMM(d, i) INSN(BPF_ALU64 | BPF_ADD | BPF_K, d, 0, 0, i)
@@ -44,7 +47,8 @@
 /* Two instructions: a map by descriptor, a function by distance. */
 #define LOAD_IMM64(d, s, i) INSN(BPF_LD | BPF_IMM | BPF_DW, d, s, 0, i), INSN(0, 0, 0, 0, 0)
 
-static int load(enum bpf_prog_type type, enum bpf_attach_type attach, const struct bpf_insn *insns, size_t n)
+static int load(enum bpf_prog_type type, enum bpf_attach_type attach, const struct bpf_insn *insns,
+		size_t n)
 {
 	LIBBPF_OPTS(bpf_prog_load_opts, opts, .expected_attach_type = attach);
 	int fd = bpf_prog_load(type, "osh_doctor", "GPL", insns, n, &opts);
@@ -59,7 +63,7 @@ static int load_return(enum bpf_prog_type type, enum bpf_attach_type attach, int
 	return load(type, attach, insns, ARRAY_LEN(insns));
 }
 
-/* ------------------------------------------------------------------------------ cgroup programs -- */
+/* -------------------------------------------------------------------------- cgroup programs -- */
 
 struct probe_hook {
 	enum bpf_prog_type type;
@@ -71,15 +75,22 @@ struct probe_hook {
 #define ATTACH_UNIX_CONNECT 49
 
 #define SOCK_ADDR BPF_PROG_TYPE_CGROUP_SOCK_ADDR
-const struct probe_hook hook_connect = {SOCK_ADDR, {BPF_CGROUP_INET4_CONNECT, BPF_CGROUP_INET6_CONNECT}, 1};
-const struct probe_hook hook_sendmsg = {SOCK_ADDR, {BPF_CGROUP_UDP4_SENDMSG, BPF_CGROUP_UDP6_SENDMSG}, 1};
-const struct probe_hook hook_recvmsg = {SOCK_ADDR, {BPF_CGROUP_UDP4_RECVMSG, BPF_CGROUP_UDP6_RECVMSG}, 1};
-const struct probe_hook hook_getpeername = {SOCK_ADDR, {BPF_CGROUP_INET4_GETPEERNAME, BPF_CGROUP_INET6_GETPEERNAME}, 1};
+const struct probe_hook hook_connect = {
+	SOCK_ADDR, {BPF_CGROUP_INET4_CONNECT, BPF_CGROUP_INET6_CONNECT}, 1};
+const struct probe_hook hook_sendmsg = {
+	SOCK_ADDR, {BPF_CGROUP_UDP4_SENDMSG, BPF_CGROUP_UDP6_SENDMSG}, 1};
+const struct probe_hook hook_recvmsg = {
+	SOCK_ADDR, {BPF_CGROUP_UDP4_RECVMSG, BPF_CGROUP_UDP6_RECVMSG}, 1};
+const struct probe_hook hook_getpeername = {
+	SOCK_ADDR, {BPF_CGROUP_INET4_GETPEERNAME, BPF_CGROUP_INET6_GETPEERNAME}, 1};
 const struct probe_hook hook_bind = {SOCK_ADDR, {BPF_CGROUP_INET4_BIND, BPF_CGROUP_INET6_BIND}, 1};
 const struct probe_hook hook_connect_unix = {SOCK_ADDR, {ATTACH_UNIX_CONNECT, 0}, 1};
-const struct probe_hook hook_sock_create = {BPF_PROG_TYPE_CGROUP_SOCK, {BPF_CGROUP_INET_SOCK_CREATE, 0}, 1};
-const struct probe_hook hook_sock_release = {BPF_PROG_TYPE_CGROUP_SOCK, {BPF_CGROUP_INET_SOCK_RELEASE, 0}, 1};
-const struct probe_hook hook_setsockopt = {BPF_PROG_TYPE_CGROUP_SOCKOPT, {BPF_CGROUP_SETSOCKOPT, 0}, 1};
+const struct probe_hook hook_sock_create = {
+	BPF_PROG_TYPE_CGROUP_SOCK, {BPF_CGROUP_INET_SOCK_CREATE, 0}, 1};
+const struct probe_hook hook_sock_release = {
+	BPF_PROG_TYPE_CGROUP_SOCK, {BPF_CGROUP_INET_SOCK_RELEASE, 0}, 1};
+const struct probe_hook hook_setsockopt = {
+	BPF_PROG_TYPE_CGROUP_SOCKOPT, {BPF_CGROUP_SETSOCKOPT, 0}, 1};
 const struct probe_hook hook_ingress = {BPF_PROG_TYPE_CGROUP_SKB, {BPF_CGROUP_INET_INGRESS, 0}, 1};
 const struct probe_hook hook_sockops = {BPF_PROG_TYPE_SOCK_OPS, {BPF_CGROUP_SOCK_OPS, 0}, 1};
 
@@ -128,7 +139,8 @@ static int connect_closed_in(const struct probe_env *env)
 
 	if (pid == 0)
 		_exit(connect_closed());
-	return pid > 0 && waitpid(pid, &status, 0) == pid && WIFEXITED(status) ? WEXITSTATUS(status) : 0;
+	return pid > 0 && waitpid(pid, &status, 0) == pid && WIFEXITED(status) ? WEXITSTATUS(status)
+									       : 0;
 }
 
 void probe_refusal(const struct probe_env *env, const struct probe *p, struct probe_result *ret)
@@ -140,7 +152,8 @@ void probe_refusal(const struct probe_env *env, const struct probe *p, struct pr
 		return probe_fail(ret, PROBE_MISSING, -prog, "refused when loaded");
 	err = connect_closed_in(env);
 	if (err == EPERM)
-		return probe_say(ret, PROBE_UNTRIED, "something else refuses connections in a new cgroup already");
+		return probe_say(ret, PROBE_UNTRIED,
+				 "something else refuses connections in a new cgroup already");
 	link = attach(prog, env->cgroup_fd, BPF_CGROUP_INET4_CONNECT);
 	if (link < 0)
 		return probe_fail(ret, PROBE_MISSING, -link, "refused when attached");
@@ -148,28 +161,33 @@ void probe_refusal(const struct probe_env *env, const struct probe *p, struct pr
 	if (err != EPERM)
 		return probe_fail(ret, PROBE_MISSING, err, "a refused connect() said");
 	if (connect_closed() == EPERM) /* this process is outside */
-		return probe_say(ret, PROBE_MISSING, "the refusal reaches processes outside of the cgroup");
+		return probe_say(ret, PROBE_MISSING,
+				 "the refusal reaches processes outside of the cgroup");
 	probe_ok(ret);
 }
 
-/* ---------------------------------------------------------------------------------- tracepoints -- */
+/* ------------------------------------------------------------------------------ tracepoints -- */
 
 void probe_btf(const struct probe_env *env, const struct probe *p, struct probe_result *ret)
 {
 	(void)p;
 	if (!env->btf)
 		return probe_say(ret, PROBE_MISSING, "%s",
-				 access("/sys/kernel/btf/vmlinux", F_OK) < 0 ? "no /sys/kernel/btf/vmlinux" :
-									      "/sys/kernel/btf/vmlinux is not readable");
+				 access("/sys/kernel/btf/vmlinux", F_OK) < 0
+					 ? "no /sys/kernel/btf/vmlinux"
+					 : "/sys/kernel/btf/vmlinux is not readable");
 	if (btf__find_by_name_kind(env->btf, "task_struct", BTF_KIND_STRUCT) < 0)
-		return probe_say(ret, PROBE_MISSING, "/sys/kernel/btf/vmlinux does not describe task_struct");
+		return probe_say(ret, PROBE_MISSING,
+				 "/sys/kernel/btf/vmlinux does not describe task_struct");
 	probe_say(ret, PROBE_OK, "%u types", btf__type_cnt(env->btf));
 }
 
 /* Loads a program for something that is found in the kernel's BTF, and attaches it. */
-static int load_btf(enum bpf_prog_type type, enum bpf_attach_type how, int btf_id, const struct bpf_insn *insns, size_t n)
+static int load_btf(enum bpf_prog_type type, enum bpf_attach_type how, int btf_id,
+		    const struct bpf_insn *insns, size_t n)
 {
-	LIBBPF_OPTS(bpf_prog_load_opts, opts, .expected_attach_type = how, .attach_btf_id = (__u32)btf_id);
+	LIBBPF_OPTS(bpf_prog_load_opts, opts, .expected_attach_type = how,
+		    .attach_btf_id = (__u32)btf_id);
 	int fd = bpf_prog_load(type, "osh_doctor", "GPL", insns, n, &opts);
 
 	return fd < 0 ? -errno : fd;
@@ -199,14 +217,19 @@ void probe_tracepoint(const struct probe_env *env, const struct probe *p, struct
 void probe_lsm(const struct probe_env *env, const struct probe *p, struct probe_result *ret)
 {
 	const struct bpf_insn insns[] = {
-		CALL(BPF_FUNC_get_current_pid_tgid), RSH_IMM(BPF_REG_0, 32), JNE_IMM(BPF_REG_0, (int)getpid(), 2),
-		MOV_IMM(BPF_REG_0, -EPERM),	     EXIT(),		     MOV_IMM(BPF_REG_0, 0),
+		CALL(BPF_FUNC_get_current_pid_tgid),
+		RSH_IMM(BPF_REG_0, 32),
+		JNE_IMM(BPF_REG_0, (int)getpid(), 2),
+		MOV_IMM(BPF_REG_0, -EPERM),
+		EXIT(),
+		MOV_IMM(BPF_REG_0, 0),
 		EXIT(),
 	};
 	int id, prog;
 
 	(void)p;
-	id = env->btf ? btf__find_by_name_kind(env->btf, "bpf_lsm_task_setnice", BTF_KIND_FUNC) : -ENOENT;
+	id = env->btf ? btf__find_by_name_kind(env->btf, "bpf_lsm_task_setnice", BTF_KIND_FUNC)
+		      : -ENOENT;
 	if (id < 0)
 		return probe_say(ret, PROBE_MISSING, "not built into this kernel");
 	prog = load_btf(BPF_PROG_TYPE_LSM, BPF_LSM_MAC, id, insns, ARRAY_LEN(insns));
@@ -216,11 +239,12 @@ void probe_lsm(const struct probe_env *env, const struct probe *p, struct probe_
 		return probe_fail(ret, PROBE_MISSING, errno, "refused when attached");
 	errno = 0;
 	if (setpriority(PRIO_PROCESS, 0, getpriority(PRIO_PROCESS, 0)) == 0)
-		return probe_say(ret, PROBE_LIMITED, "programs load, but what they refuse is not refused");
+		return probe_say(ret, PROBE_LIMITED,
+				 "programs load, but what they refuse is not refused");
 	probe_ok(ret);
 }
 
-/* -------------------------------------------------------------------------------------- helpers -- */
+/* ---------------------------------------------------------------------------------- helpers -- */
 
 void probe_helpers(const struct probe_env *env, const struct probe *p, struct probe_result *ret)
 {
@@ -254,7 +278,8 @@ void probe_helpers(const struct probe_env *env, const struct probe *p, struct pr
 	probe_ok(ret);
 }
 
-/* BTF with `int f(int)`: a callback needs type information.  Type ids: 1 int, 2 the prototype, 3 main, 4 the callback. */
+/* BTF with `int f(int)`: a callback needs type information.  Type ids: 1 int, 2 the prototype, 3
+ * main, 4 the callback. */
 static int loop_btf(void)
 {
 	struct btf *b = btf__new_empty();
@@ -265,8 +290,10 @@ static int loop_btf(void)
 	if (!b)
 		return fd;
 	if (btf__add_int(b, "int", 4, BTF_INT_SIGNED) == 1 && btf__add_func_proto(b, 1) == 2 &&
-	    btf__add_func_param(b, "x", 1) == 0 && btf__add_func(b, "main", BTF_FUNC_GLOBAL, 2) == 3 &&
-	    btf__add_func(b, "callback", BTF_FUNC_STATIC, 2) == 4 && (raw = btf__raw_data(b, &size))) {
+	    btf__add_func_param(b, "x", 1) == 0 &&
+	    btf__add_func(b, "main", BTF_FUNC_GLOBAL, 2) == 3 &&
+	    btf__add_func(b, "callback", BTF_FUNC_STATIC, 2) == 4 &&
+	    (raw = btf__raw_data(b, &size))) {
 		fd = bpf_btf_load(raw, size, NULL);
 		fd = fd < 0 ? -errno : fd;
 	}
@@ -292,8 +319,8 @@ void probe_bpf_loop(const struct probe_env *env, const struct probe *p, struct p
 	const struct bpf_func_info funcs[] = {{0, 3}, {10, 4}};
 	int btf = loop_btf(), fd;
 	LIBBPF_OPTS(bpf_prog_load_opts, opts, .expected_attach_type = BPF_CGROUP_INET4_CONNECT,
-		    .prog_btf_fd = (__u32)btf, .func_info = funcs, .func_info_cnt = ARRAY_LEN(funcs),
-		    .func_info_rec_size = sizeof(funcs[0]));
+		    .prog_btf_fd = (__u32)btf, .func_info = funcs,
+		    .func_info_cnt = ARRAY_LEN(funcs), .func_info_rec_size = sizeof(funcs[0]));
 
 	(void)env;
 	(void)p;
@@ -305,17 +332,19 @@ void probe_bpf_loop(const struct probe_env *env, const struct probe *p, struct p
 	probe_ok(ret);
 }
 
-/* ----------------------------------------------------------------------------------------- maps -- */
+/* ------------------------------------------------------------------------------------- maps -- */
 
 void probe_ringbuf(const struct probe_env *env, const struct probe *p, struct probe_result *ret)
 {
-	int fd = bpf_map_create(BPF_MAP_TYPE_RINGBUF, "osh_doctor", 0, 0, (__u32)getpagesize(), NULL);
+	int fd = bpf_map_create(BPF_MAP_TYPE_RINGBUF, "osh_doctor", 0, 0, (__u32)getpagesize(),
+				NULL);
 
 	(void)env;
 	(void)p;
 	if (fd < 0)
 		return probe_fail(ret, PROBE_MISSING, errno, "refused");
-	if (mmap(NULL, (size_t)getpagesize(), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0) == MAP_FAILED)
+	if (mmap(NULL, (size_t)getpagesize(), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0) ==
+	    MAP_FAILED)
 		return probe_fail(ret, PROBE_MISSING, errno, "cannot be mapped");
 	probe_ok(ret);
 }
@@ -337,26 +366,30 @@ static bool can_map(int fd, int prot)
 	return m != MAP_FAILED;
 }
 
-/* The policy image is an array that is filled, frozen and put into a slot of an outer map of another template size. */
+/* The policy image is an array that is filled, frozen and put into a slot of an outer map of
+ * another template size. */
 void probe_map_of_maps(const struct probe_env *env, const struct probe *p, struct probe_result *ret)
 {
 	int template = inner_array(1), inner = inner_array(3), outer;
-	LIBBPF_OPTS(bpf_map_create_opts, opts, .inner_map_fd = (__u32)template);
+	LIBBPF_OPTS(bpf_map_create_opts, opts, .inner_map_fd = (__u32) template);
 	uint8_t page[4096] = {0};
 	__u32 zero = 0;
 
 	(void)env;
 	(void)p;
-	if (template < 0 || inner < 0)
-		return probe_fail(ret, PROBE_MISSING, template < 0 ? -template : -inner, "inner array refused");
+	if (template <0 || inner < 0)
+		return probe_fail(ret, PROBE_MISSING,
+				  template <0 ? -template : -inner, "inner array refused");
 	outer = bpf_map_create(BPF_MAP_TYPE_ARRAY_OF_MAPS, "osh_doctor", 4, 4, 2, &opts);
 	if (outer < 0)
 		return probe_fail(ret, PROBE_MISSING, errno, "outer map refused");
 	if (bpf_map_update_elem(inner, &zero, page, BPF_ANY) < 0 || bpf_map_freeze(inner) < 0)
 		return probe_fail(ret, PROBE_MISSING, errno, "the inner array cannot be frozen");
 	if (bpf_map_update_elem(outer, &zero, &inner, BPF_ANY) < 0)
-		return probe_fail(ret, PROBE_MISSING, errno, "an inner array of another size is refused");
-	if (bpf_map_update_elem(inner, &zero, page, BPF_ANY) == 0 || can_map(inner, PROT_READ | PROT_WRITE))
+		return probe_fail(ret, PROBE_MISSING, errno,
+				  "an inner array of another size is refused");
+	if (bpf_map_update_elem(inner, &zero, page, BPF_ANY) == 0 ||
+	    can_map(inner, PROT_READ | PROT_WRITE))
 		return probe_say(ret, PROBE_MISSING, "a frozen array can still be written");
 	if (!can_map(inner, PROT_READ))
 		return probe_fail(ret, PROBE_MISSING, errno, "a frozen array cannot be mapped");
@@ -373,11 +406,14 @@ static int storage_map(void)
 	int fd = -ENOMEM;
 	__u32 size;
 
-	if (b && btf__add_int(b, "int", 4, BTF_INT_SIGNED) == 1 && (raw = btf__raw_data(b, &size))) {
+	if (b && btf__add_int(b, "int", 4, BTF_INT_SIGNED) == 1 &&
+	    (raw = btf__raw_data(b, &size))) {
 		int btf = bpf_btf_load(raw, size, NULL);
 
 		opts.btf_fd = (__u32)btf;
-		fd = btf < 0 ? btf : bpf_map_create(BPF_MAP_TYPE_SK_STORAGE, "osh_doctor", 4, 4, 0, &opts);
+		fd = btf < 0 ? btf
+			     : bpf_map_create(BPF_MAP_TYPE_SK_STORAGE, "osh_doctor", 4, 4, 0,
+					      &opts);
 		fd = fd < 0 ? -errno : fd;
 	}
 	btf__free(b);
@@ -427,7 +463,8 @@ static int become_nobody(void)
 {
 	const uid_t nobody = 65534;
 
-	if (setgroups(0, NULL) < 0 || setresgid(nobody, nobody, nobody) < 0 || setresuid(nobody, nobody, nobody) < 0)
+	if (setgroups(0, NULL) < 0 || setresgid(nobody, nobody, nobody) < 0 ||
+	    setresuid(nobody, nobody, nobody) < 0)
 		return -errno;
 	return 0;
 }
@@ -450,14 +487,17 @@ void probe_rdonly_map(const struct probe_env *env, const struct probe *p, struct
 	if (r < 0)
 		return probe_fail(ret, PROBE_UNTRIED, -r, "cannot drop to another uid");
 	if (bpf_map_lookup_elem(ro, &zero, &got) < 0 || got != 42)
-		return probe_fail(ret, PROBE_MISSING, errno, "a process without rights cannot read through it");
-	/* Mapping it is refused even for reading: the kernel maps BPF arrays through writable descriptors only. */
-	if (bpf_map_update_elem(ro, &zero, &value, BPF_ANY) == 0 || can_map(ro, PROT_READ | PROT_WRITE))
+		return probe_fail(ret, PROBE_MISSING, errno,
+				  "a process without rights cannot read through it");
+	/* Mapping it is refused even for reading: the kernel maps BPF arrays through writable
+	 * descriptors only. */
+	if (bpf_map_update_elem(ro, &zero, &value, BPF_ANY) == 0 ||
+	    can_map(ro, PROT_READ | PROT_WRITE))
 		return probe_say(ret, PROBE_MISSING, "it can be written through");
 	probe_ok(ret);
 }
 
-/* --------------------------------------------------------------------------------------- bpffs -- */
+/* ------------------------------------------------------------------------------------ bpffs -- */
 
 /* Pins a map in dir for a moment. */
 static int pin_in(const char *dir)
@@ -495,7 +535,7 @@ void probe_bpffs(const struct probe_env *env, const struct probe *p, struct prob
 	(void)p;
 	r = mounted ? pin_in(dir) : pin_in_private();
 	if (r < 0)
-		return probe_fail(ret, PROBE_MISSING, -r, "pinning a map %s %s", mounted ? "in" : "with no bpffs on",
-				  dir);
+		return probe_fail(ret, PROBE_MISSING, -r, "pinning a map %s %s",
+				  mounted ? "in" : "with no bpffs on", dir);
 	probe_say(ret, PROBE_OK, mounted ? "%s" : "not on %s: a private one will do", dir);
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * probe_walls.c - tries of the walls round a process: Landlock, seccomp, namespaces; and of cutting a connection.
+ * probe_walls.c - tries of the walls round a process: Landlock, seccomp, namespaces; and of cutting
+ * a connection.
  *
  * Each runs in a child that ends right after, so walls can be put up for good.
  */
@@ -25,7 +26,7 @@
 #include <sys/stat.h>
 #include <sys/syscall.h>
 
-/* ------------------------------------------------------------------------------------ landlock -- */
+/* --------------------------------------------------------------------------------- landlock -- */
 
 #define LANDLOCK_ABI_TRUNCATE 3
 #define LANDLOCK_ABI_IOCTL 5
@@ -42,13 +43,15 @@ static int landlock_abi(void)
 static int landlock_read_only_below(const char *dir)
 {
 	struct landlock_ruleset_attr attr = {.handled_access_fs = LANDLOCK_ACCESS_FS_READ_FILE};
-	struct landlock_path_beneath_attr beneath = {.allowed_access = LANDLOCK_ACCESS_FS_READ_FILE};
+	struct landlock_path_beneath_attr beneath = {.allowed_access =
+							     LANDLOCK_ACCESS_FS_READ_FILE};
 	int ruleset = (int)syscall(SYS_landlock_create_ruleset, &attr, sizeof(attr), 0);
 
 	beneath.parent_fd = open(dir, O_PATH | O_CLOEXEC);
 	if (ruleset < 0 || beneath.parent_fd < 0 ||
 	    syscall(SYS_landlock_add_rule, ruleset, LANDLOCK_RULE_PATH_BENEATH, &beneath, 0) < 0 ||
-	    prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 || syscall(SYS_landlock_restrict_self, ruleset, 0) < 0)
+	    prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 ||
+	    syscall(SYS_landlock_restrict_self, ruleset, 0) < 0)
 		return -errno;
 	return 0;
 }
@@ -61,7 +64,8 @@ void probe_landlock(const struct probe_env *env, const struct probe *p, struct p
 	(void)p;
 	if (abi < 0)
 		return probe_fail(ret, PROBE_MISSING, -abi,
-				  abi == -EOPNOTSUPP ? "built in but not switched on" : "not built into this kernel");
+				  abi == -EOPNOTSUPP ? "built in but not switched on"
+						     : "not built into this kernel");
 	r = landlock_read_only_below("/proc");
 	if (r < 0)
 		return probe_fail(ret, PROBE_MISSING, -r, "a rule was refused");
@@ -72,15 +76,17 @@ void probe_landlock(const struct probe_env *env, const struct probe *p, struct p
 	if (fd < 0)
 		return probe_fail(ret, PROBE_MISSING, errno, "a rule refuses what it allows");
 	if (abi < LANDLOCK_ABI_SCOPES) {
-		probe_say(ret, PROBE_LIMITED, "ABI %d, without%s%s signals and abstract sockets", abi,
-			  abi < LANDLOCK_ABI_TRUNCATE ? " truncate," : "", abi < LANDLOCK_ABI_IOCTL ? " device ioctls," : "");
-		snprintf(ret->remedy, sizeof(ret->remedy), "a kernel of 6.12 or later; files are walled off all the same");
+		probe_say(ret, PROBE_LIMITED, "ABI %d, without%s%s signals and abstract sockets",
+			  abi, abi < LANDLOCK_ABI_TRUNCATE ? " truncate," : "",
+			  abi < LANDLOCK_ABI_IOCTL ? " device ioctls," : "");
+		snprintf(ret->remedy, sizeof(ret->remedy),
+			 "a kernel of 6.12 or later; files are walled off all the same");
 		return;
 	}
 	probe_say(ret, PROBE_OK, "ABI %d", abi);
 }
 
-/* ------------------------------------------------------------------------------------- seccomp -- */
+/* ---------------------------------------------------------------------------------- seccomp -- */
 
 void probe_seccomp(const struct probe_env *env, const struct probe *p, struct probe_result *ret)
 {
@@ -99,9 +105,10 @@ void probe_seccomp(const struct probe_env *env, const struct probe *p, struct pr
 	probe_ok(ret);
 }
 
-/* ---------------------------------------------------------------------------------- namespaces -- */
+/* ------------------------------------------------------------------------------- namespaces -- */
 
-/* The root of the sandbox in small: a tmpfs with a procfs and terminals of its own, the host's root gone. */
+/* The root of the sandbox in small: a tmpfs with a procfs and terminals of its own, the host's root
+ * gone. */
 void probe_mounts(const struct probe_env *env, const struct probe *p, struct probe_result *ret)
 {
 	static const char root[] = "/run"; /* covered in this namespace only */
@@ -116,11 +123,14 @@ void probe_mounts(const struct probe_env *env, const struct probe *p, struct pro
 		return probe_fail(ret, PROBE_MISSING, errno, "no private tmpfs");
 	if (mkdir("proc", 0755) < 0 || mkdir("pts", 0755) < 0 || mkdir("bin", 0755) < 0 ||
 	    mount("/bin/.", "bin", NULL, MS_BIND | MS_REC, NULL) < 0 ||
-	    mount(NULL, "bin", NULL, MS_BIND | MS_REMOUNT | MS_RDONLY | MS_NOSUID | MS_NODEV, NULL) < 0)
+	    mount(NULL, "bin", NULL, MS_BIND | MS_REMOUNT | MS_RDONLY | MS_NOSUID | MS_NODEV,
+		  NULL) < 0)
 		return probe_fail(ret, PROBE_MISSING, errno, "no read-only bind mount");
 	if (mount("proc", "proc", "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC, "hidepid=4") < 0)
-		return probe_fail(ret, PROBE_MISSING, errno, "no procfs that hides other processes");
-	if (mount("devpts", "pts", "devpts", MS_NOSUID | MS_NOEXEC, "newinstance,ptmxmode=0666,mode=620") < 0)
+		return probe_fail(ret, PROBE_MISSING, errno,
+				  "no procfs that hides other processes");
+	if (mount("devpts", "pts", "devpts", MS_NOSUID | MS_NOEXEC,
+		  "newinstance,ptmxmode=0666,mode=620") < 0)
 		return probe_fail(ret, PROBE_MISSING, errno, "no private devpts");
 	if (syscall(SYS_pivot_root, ".", ".") < 0)
 		return probe_fail(ret, PROBE_MISSING, errno, "pivot_root");
@@ -152,7 +162,7 @@ void probe_ipc(const struct probe_env *env, const struct probe *p, struct probe_
 	probe_ok(ret);
 }
 
-/* -------------------------------------------------------------------------------- SOCK_DESTROY -- */
+/* ----------------------------------------------------------------------------- SOCK_DESTROY -- */
 
 /* A connection over loopback: 0, or a negative errno. */
 static int loopback_pair(int *ret_client, int *ret_server)
@@ -164,8 +174,10 @@ static int loopback_pair(int *ret_client, int *ret_server)
 	int c = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
 
 	if (l < 0 || c < 0 || setsockopt(c, SOL_SOCKET, SO_SNDTIMEO, &wait, sizeof(wait)) < 0 ||
-	    setsockopt(c, SOL_SOCKET, SO_RCVTIMEO, &wait, sizeof(wait)) < 0 || bind(l, (struct sockaddr *)&a, n) < 0 ||
-	    listen(l, 1) < 0 || getsockname(l, (struct sockaddr *)&a, &n) < 0 || connect(c, (struct sockaddr *)&a, n) < 0)
+	    setsockopt(c, SOL_SOCKET, SO_RCVTIMEO, &wait, sizeof(wait)) < 0 ||
+	    bind(l, (struct sockaddr *)&a, n) < 0 || listen(l, 1) < 0 ||
+	    getsockname(l, (struct sockaddr *)&a, &n) < 0 ||
+	    connect(c, (struct sockaddr *)&a, n) < 0)
 		return -errno;
 	*ret_server = accept(l, NULL, NULL);
 	*ret_client = c;
@@ -183,14 +195,17 @@ static int destroy_fill(int s, struct destroy_request *r)
 	socklen_t n = sizeof(here), m = sizeof(there), k = sizeof(uint64_t);
 	uint64_t cookie;
 
-	if (getsockname(s, (struct sockaddr *)&here, &n) < 0 || getpeername(s, (struct sockaddr *)&there, &m) < 0 ||
+	if (getsockname(s, (struct sockaddr *)&here, &n) < 0 ||
+	    getpeername(s, (struct sockaddr *)&there, &m) < 0 ||
 	    getsockopt(s, SOL_SOCKET, SO_COOKIE, &cookie, &k) < 0)
 		return -errno;
 	*r = (struct destroy_request){
 		.nl = {.nlmsg_len = sizeof(*r),
 		       .nlmsg_type = SOCK_DESTROY,
 		       .nlmsg_flags = NLM_F_REQUEST | NLM_F_ACK},
-		.diag = {.sdiag_family = AF_INET, .sdiag_protocol = IPPROTO_TCP, .idiag_states = 1 << TCP_ESTABLISHED},
+		.diag = {.sdiag_family = AF_INET,
+			 .sdiag_protocol = IPPROTO_TCP,
+			 .idiag_states = 1 << TCP_ESTABLISHED},
 	};
 	r->diag.id.idiag_sport = here.sin_port;
 	r->diag.id.idiag_dport = there.sin_port;
@@ -222,7 +237,8 @@ static int destroy(int s)
 	return answer.e.error;
 }
 
-void probe_sock_destroy(const struct probe_env *env, const struct probe *p, struct probe_result *ret)
+void probe_sock_destroy(const struct probe_env *env, const struct probe *p,
+			struct probe_result *ret)
 {
 	int client = -1, server = -1, r = loopback_pair(&client, &server);
 	char b;

@@ -32,7 +32,8 @@ static bool codepoint_safe(uint32_t c)
 	if (c < 0x20 || (c >= 0x7f && c < 0xa0))
 		return false;
 	if (c < 0x200b)
-		return c != 0xad && c != 0x61c && c != 0x115f && c != 0x1160; /* soft hyphen, ALM, fillers */
+		return c != 0xad && c != 0x61c && c != 0x115f &&
+		       c != 0x1160; /* soft hyphen, ALM, fillers */
 	if (c <= 0x200f || (c >= 0x2028 && c <= 0x202e) || (c >= 0x2060 && c <= 0x206f))
 		return false; /* zero width, separators, embeddings, isolates */
 	if (c == 0xfeff || (c >= 0xfff9 && c <= 0xfffb) || (c >= 0xe0000 && c <= 0xe0fff))

@@ -52,6 +52,14 @@ void duration_text(int64_t s, char *ret, size_t n)
 		snprintf(ret, n, "%" PRId64 "d %" PRId64 "h", s / 86400, s % 86400 / 3600);
 }
 
+/* Seconds since t, which may be nonsense. */
+static int64_t elapsed(int64_t t, int64_t now_s)
+{
+	int64_t s;
+
+	return __builtin_sub_overflow(now_s, t, &s) ? 0 : s;
+}
+
 static void safe_print(const char *s, FILE *out)
 {
 	safetext_print(slice_str(s), out);
@@ -96,7 +104,7 @@ static void time_print(int64_t t, int64_t now_s, FILE *out)
 
 	if (!gmtime_r(&tt, &tm) || strftime(text, sizeof(text), "%Y-%m-%dT%H:%M:%SZ", &tm) == 0)
 		return;
-	duration_text(now_s - t, ago, sizeof(ago));
+	duration_text(elapsed(t, now_s), ago, sizeof(ago));
 	fprintf(out, "%s (%s ago)", text, ago);
 }
 
@@ -110,7 +118,7 @@ static void print_title(const json_t *st, int64_t now_s, FILE *out)
 	fputs(": ", out);
 	safe_print(status_string(st, "state", "?"), out);
 	if (status_number(st, "started", &v)) {
-		duration_text(now_s - v, up, sizeof(up));
+		duration_text(elapsed(v, now_s), up, sizeof(up));
 		fprintf(out, " for %s", up);
 	}
 	if (json_is_boolean(keep))
@@ -136,8 +144,10 @@ static void print_user(const json_t *st, FILE *out)
 
 static void print_policy(const json_t *st, int64_t now_s, FILE *out)
 {
-	static const char *const numbers[][2] = {{"revision", "number"}, {"generation", "generation"}};
-	const char *path = status_string(st, "policy_path", NULL), *hash = status_string(st, "hash", NULL);
+	static const char *const numbers[][2] = {{"revision", "number"},
+						 {"generation", "generation"}};
+	const char *path = status_string(st, "policy_path", NULL),
+		   *hash = status_string(st, "hash", NULL);
 	int64_t v;
 
 	if (path) {
@@ -193,11 +203,11 @@ static void print_layers(json_t *layers, FILE *out)
 	json_t *v;
 	int most = 0;
 
-	json_object_foreach(layers, key, v)
-		most = width(key) > most ? width(key) : most;
+	json_object_foreach(layers, key, v) most = width(key) > most ? width(key) : most;
 	if (json_object_size(layers))
 		fputs("  layers\n", out);
-	json_object_foreach(layers, key, v) {
+	json_object_foreach(layers, key, v)
+	{
 		if (!json_is_string(v))
 			continue;
 		fputs("    ", out);
@@ -213,7 +223,8 @@ static void print_warnings(const json_t *warnings, FILE *out)
 	const json_t *v;
 	size_t i;
 
-	json_array_foreach(warnings, i, v) {
+	json_array_foreach(warnings, i, v)
+	{
 		if (!json_is_string(v))
 			continue;
 		label("warning", out);
@@ -263,7 +274,7 @@ static char *cell_uptime(const json_t *st, int64_t now_s)
 	int64_t v;
 
 	if (status_number(st, "started", &v))
-		duration_text(now_s - v, text, sizeof(text));
+		duration_text(elapsed(v, now_s), text, sizeof(text));
 	return strdup(text);
 }
 
@@ -299,9 +310,9 @@ static void row_print(const struct row *r, const int *widths, FILE *out)
 
 void status_print_list(const json_t *list, int64_t now_s, FILE *out)
 {
-	static const struct row head = {
-		{(char *)"NAME", (char *)"STATE", (char *)"USER", (char *)"POLICY", (char *)"REVISION",
-		 (char *)"COMMANDS", (char *)"UPTIME"}};
+	static const struct row head = {{(char *)"NAME", (char *)"STATE", (char *)"USER",
+					 (char *)"POLICY", (char *)"REVISION", (char *)"COMMANDS",
+					 (char *)"UPTIME"}};
 	size_t n = json_array_size(list);
 	_cleanup_free_ struct row *rows = calloc(n + 1, sizeof(*rows));
 	int widths[COLS] = {0};

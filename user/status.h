@@ -2,9 +2,10 @@
 /*
  * status.h - what a supervisor says of its sandbox (CTL_STATUS_REPLY), for people and for machines.
  *
- * The reply is JSON; every key may be missing.  Keys: name state pid proxy_pid proxy_restarts init_pid user uid keep
- * started policy_path revision generation hash policy_loaded commands natives names paths events_lost layers{}
- * warnings[]; times in Unix seconds.  Strings in it are printed as safe text (user/safetext.h).
+ * The reply is JSON; every key may be missing.  Keys: name state pid proxy_pid proxy_restarts
+ * init_pid user uid keep started policy_path revision generation hash policy_loaded commands
+ * natives names paths events_lost layers{} warnings[]; times in Unix seconds.  Strings in it are
+ * printed as safe text (user/safetext.h).
  */
 #pragma once
 
@@ -14,10 +15,11 @@
 
 /* How a command that failed to reach the supervisor describes the sandbox. */
 #define STATUS_RUNNING "running"
-#define STATUS_DEAD "dead"		   /* no supervisor */
+#define STATUS_DEAD "dead"	      /* no supervisor */
 #define STATUS_SILENT "not answering" /* there is one, but it did not answer in time */
 
-/* Asks the supervisor of `name`.  Always an object with at least name and state; NULL: out of memory. */
+/* Asks the supervisor of `name`.  Always an object with at least name and state; NULL: out of
+ * memory. */
 json_t *status_fetch(const char *name);
 /* The same object from a reply (NULL: none), for tests. */
 json_t *status_normalise(const char *name, json_t *reply, const char *state);

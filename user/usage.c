@@ -19,20 +19,25 @@ struct help {
 static const struct help helps[] = {
 	{"run", "run a command so that it can only do what a policy allows",
 	 "run [OPTIONS] [--] COMMAND [ARGUMENT...]",
-	 "Starts a sandbox, runs COMMAND in it on this terminal, and removes the sandbox when COMMAND\n"
-	 "ends.  COMMAND is found on the PATH of the user it runs as: the policy's run_as_user, else\n"
+	 "Starts a sandbox, runs COMMAND in it on this terminal, and removes the sandbox when "
+	 "COMMAND\n"
+	 "ends.  COMMAND is found on the PATH of the user it runs as: the policy's run_as_user, "
+	 "else\n"
 	 "the user who called sudo.\n"
 	 "\n"
 	 "Policy and sandbox:\n"
-	 "  --policy FILE         the policy (default: $OSH_ENFORCE_POLICY, else the built-in one)\n"
+	 "  --policy FILE         the policy (default: $OSH_ENFORCE_POLICY, else the built-in "
+	 "one)\n"
 	 "  --name NAME           name of the sandbox: [a-z0-9][a-z0-9_.-]*, at most 48 bytes\n"
 	 "                        (default: one is chosen)\n"
 	 "  --keep                keep the sandbox when COMMAND ends, until `osh-enforce delete`\n"
-	 "  --dry-run             say what would be allowed and how the walls would stand; run nothing\n"
+	 "  --dry-run             say what would be allowed and how the walls would stand; run "
+	 "nothing\n"
 	 "\n"
 	 "Network:\n"
 	 "  --add-host NAME:IP    NAME resolves to IP in this sandbox (repeatable)\n"
-	 "  --upstream-ca FILE    PEM certificates to trust upstream, beside the system's (repeatable)\n"
+	 "  --upstream-ca FILE    PEM certificates to trust upstream, beside the system's "
+	 "(repeatable)\n"
 	 "\n"
 	 "Files and environment:\n"
 	 "  --workdir D           directory to start in (default: the current one)\n"
@@ -46,10 +51,13 @@ static const struct help helps[] = {
 	 "  -v, --verbose         say what is done, and which variables were not passed on\n"
 	 "  -h, --help            this text\n"
 	 "\n"
-	 "Exit status: that of COMMAND; 128+N if signal N ended it; 127 not found; 126 found but not\n"
+	 "Exit status: that of COMMAND; 128+N if signal N ended it; 127 not found; 126 found but "
+	 "not\n"
 	 "executable; 125 when osh-enforce itself failed.\n"},
-	{"exec", "run one more command in a running sandbox", "exec NAME [--] COMMAND [ARGUMENT...]",
-	 "Runs COMMAND in the sandbox NAME, on this terminal, with the rights that its policy gives\n"
+	{"exec", "run one more command in a running sandbox",
+	 "exec NAME [--] COMMAND [ARGUMENT...]",
+	 "Runs COMMAND in the sandbox NAME, on this terminal, with the rights that its policy "
+	 "gives\n"
 	 "now, and ends with its exit status (see `osh-enforce run --help`).\n"
 	 "\n"
 	 "  -h, --help            this text\n"},
@@ -58,8 +66,10 @@ static const struct help helps[] = {
 	 "\n"
 	 "  -h, --help            this text\n"},
 	{"list", "list the sandboxes of this host", "list [--format text|json]",
-	 "One line a sandbox: name, running or dead, user, policy, revision, commands, uptime.  A dead\n"
-	 "sandbox is one whose supervisor is gone: nothing it denied opens; `delete` clears it up.\n"
+	 "One line a sandbox: name, running or dead, user, policy, revision, commands, uptime.  A "
+	 "dead\n"
+	 "sandbox is one whose supervisor is gone: nothing it denied opens; `delete` clears it "
+	 "up.\n"
 	 "\n"
 	 "      --format F        text (default) or json\n"
 	 "  -h, --help            this text\n"},
@@ -73,8 +83,10 @@ static const struct help helps[] = {
 	{"reload", "give a running sandbox another policy, at once and whole",
 	 "reload [NAME] --policy FILE [--wait] [--timeout S]",
 	 "Checks FILE, then swaps the network rules of the sandbox: all of them or none.  Running\n"
-	 "processes gain and lose rights like new ones; connections that FILE does not allow are cut.\n"
-	 "A file that changes a static section (files, identity) is refused, naming the field.  NAME\n"
+	 "processes gain and lose rights like new ones; connections that FILE does not allow are "
+	 "cut.\n"
+	 "A file that changes a static section (files, identity) is refused, naming the field.  "
+	 "NAME\n"
 	 "may be left out when one sandbox runs.\n"
 	 "\n"
 	 "      --policy FILE     the policy\n"
@@ -90,21 +102,24 @@ static const struct help helps[] = {
 	{"logs", "show what was allowed and denied", "logs [NAME] [OPTIONS]",
 	 "NAME may be left out when one sandbox runs.\n"
 	 "\n"
-	 "      --since D         only the last 90s, 5m, 2h, 1d; or since a time as 2030-01-31T12:00:00Z\n"
-	 "      --level L         debug, info, warn, error: that level and above.  Allows are info,\n"
+	 "      --since D         only the last 90s, 5m, 2h, 1d; or since a time as "
+	 "2030-01-31T12:00:00Z\n"
+	 "      --level L         debug, info, warn, error: that level and above.  Allows are "
+	 "info,\n"
 	 "                        denies and audit hits are warn\n"
 	 "      --tail            go on with what comes, until Ctrl-C or the sandbox is deleted\n"
 	 "      --format F        logfmt (default) or json: one object a line\n"
 	 "  -h, --help            this text\n"},
 	{"policy", "check a policy without running anything", "policy check FILE",
-	 "Prints every error and warning of FILE with line and column.\n"
+	 "Prints every error and warning of FILE ('-': standard input) with line and column.\n"
 	 "\n"
 	 "  -h, --help            this text\n"
 	 "\n"
 	 "Exit status: 0 good (warnings included), 1 has errors.\n"},
 	{"doctor", "try what this kernel offers, and say how to get what is missing",
 	 "doctor [--format text|json]",
-	 "Tries each thing that osh-enforce is built on, by doing it in a child process and a cgroup\n"
+	 "Tries each thing that osh-enforce is built on, by doing it in a child process and a "
+	 "cgroup\n"
 	 "of its own, and cleans up.  Without root it tries what it can.\n"
 	 "\n"
 	 "      --format F        text (default) or json\n"
@@ -132,7 +147,8 @@ static void print_program(FILE *out)
 {
 	fputs("usage: osh-enforce COMMAND [OPTIONS]\n"
 	      "\n"
-	      "Runs programs so that they can only do what a policy file says: which files they see, and,\n"
+	      "Runs programs so that they can only do what a policy file says: which files they "
+	      "see, and,\n"
 	      "per executable, which hosts, ports and HTTP requests.\n"
 	      "\n"
 	      "Commands:\n",
@@ -259,7 +275,8 @@ int usage_getopt(int argc, char **argv, const char *shortopts, const struct opti
 	return c;
 }
 
-int usage_choice(const char *name, const char *option, const char *value, const char *a, const char *b)
+int usage_choice(const char *name, const char *option, const char *value, const char *a,
+		 const char *b)
 {
 	if (strcmp(value, a) == 0)
 		return 0;

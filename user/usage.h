@@ -2,8 +2,9 @@
 /*
  * usage.h - the commands of osh-enforce, their help texts and their way of reading options.
  *
- * A command is `int cmd_NAME(int argc, char **argv)` in user/cmd_NAME.c; argv[0] is the command's name, the result is
- * the exit status.  All texts of --help are in usage.c, so that they read as one hand wrote them.
+ * A command is `int cmd_NAME(int argc, char **argv)` in user/cmd_NAME.c; argv[0] is the command's
+ * name, the result is the exit status.  All texts of --help are in usage.c, so that they read as
+ * one hand wrote them.
  */
 #pragma once
 
@@ -11,8 +12,9 @@
 
 #include <getopt.h>
 
-#define USAGE_EXIT 2	  /* wrong usage, of the commands that have an exit status of their own */
-#define USAGE_EXIT_RUN 125 /* of run, exec and connect, which hand on the status of what they ran */
+#define USAGE_EXIT 2	   /* wrong usage, of the commands that have an exit status of their own */
+#define USAGE_EXIT_RUN 125 /* of run, exec and connect, which hand on the status of what they ran  \
+			    */
 
 int cmd_run(int argc, char **argv);
 int cmd_exec(int argc, char **argv);
@@ -41,11 +43,13 @@ int usage_status(const char *name);
 __attribute__((format(printf, 2, 3))) int usage_error(const char *name, const char *fmt, ...);
 
 /*
- * getopt_long() with messages of ours: on a bad option it prints one ("unknown option '--polcy' (did you mean
- * '--policy'?)") and returns '?', whereupon the command returns usage_status(argv[0]).  `shortopts` as for getopt();
- * start it with '+' where options end at the first operand (run, exec).
+ * getopt_long() with messages of ours: on a bad option it prints one ("unknown option '--polcy'
+ * (did you mean
+ * '--policy'?)") and returns '?', whereupon the command returns usage_status(argv[0]).  `shortopts`
+ * as for getopt(); start it with '+' where options end at the first operand (run, exec).
  */
 int usage_getopt(int argc, char **argv, const char *shortopts, const struct option *longopts);
 
 /* Value of --format: `a` -> 0, `b` -> 1, anything else: message, -EINVAL. */
-int usage_choice(const char *name, const char *option, const char *value, const char *a, const char *b);
+int usage_choice(const char *name, const char *option, const char *value, const char *a,
+		 const char *b);

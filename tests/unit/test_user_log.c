@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* test_user_log.c - escaping, JSON lines, logfmt, segments, crash and full disk, reading back, times and levels. */
+/* test_user_log.c - escaping, JSON lines, logfmt, segments, crash and full disk, reading back,
+ * times and levels. */
 #include "user/log.h"
 #include "user/logview.h"
 #include "user/safetext.h"
@@ -102,10 +103,11 @@ static char *line_of(struct slice value)
 }
 
 #define HEAD_JSON                                                                                  \
-	"{\"time\":\"2030-01-01T00:00:00.000000Z\",\"level\":\"info\",\"sandbox\":\"demo\",\"kind\":\"test\""
+	"{\"time\":\"2030-01-01T00:00:00.000000Z\",\"level\":\"info\",\"sandbox\":\"demo\","       \
+	"\"kind\":\"test\""
 #define HEAD_FMT "time=2030-01-01T00:00:00.000000Z level=info sandbox=demo kind=test"
 
-/* ------------------------------------------------------------------- values, both ways of them -- */
+/* ---------------------------------------------------------------- values, both ways of them -- */
 
 static const struct {
 	struct slice in;
@@ -114,7 +116,8 @@ static const struct {
 	{{(const uint8_t *)"", 0}, "\"\"", "\"\""},
 	{{(const uint8_t *)"plain", 5}, "\"plain\"", "plain"},
 	{{(const uint8_t *)"/usr/bin/curl", 13}, "\"/usr/bin/curl\"", "/usr/bin/curl"},
-	{{(const uint8_t *)"a-b_c.d/e:f@g%h+i,j=k~l*m", 25}, "\"a-b_c.d/e:f@g%h+i,j=k~l*m\"",
+	{{(const uint8_t *)"a-b_c.d/e:f@g%h+i,j=k~l*m", 25},
+	 "\"a-b_c.d/e:f@g%h+i,j=k~l*m\"",
 	 "a-b_c.d/e:f@g%h+i,j=k~l*m"},
 	{{(const uint8_t *)"a b", 3}, "\"a b\"", "\"a b\""},
 	{{(const uint8_t *)"a\"b", 3}, "\"a\\\"b\"", "\"a\\\"b\""},
@@ -136,25 +139,38 @@ static const struct {
 	{{(const uint8_t *)"\xff\xfe", 2}, "\"\\\\xff\\\\xfe\"", "\"\\xff\\xfe\""},
 	{{(const uint8_t *)"\xc3", 1}, "\"\\\\xc3\"", "\"\\xc3\""},
 	{{(const uint8_t *)"\xc3(", 2}, "\"\\\\xc3(\"", "\"\\xc3(\""},
-	{{(const uint8_t *)"\xc0\x80", 2}, "\"\\\\xc0\\\\x80\"", "\"\\xc0\\x80\""},	  /* overlong */
-	{{(const uint8_t *)"\xed\xa0\x80", 3}, "\"\\\\xed\\\\xa0\\\\x80\"", "\"\\xed\\xa0\\x80\""}, /* surrogate */
-	{{(const uint8_t *)"\xf4\x90\x80\x80", 4}, "\"\\\\xf4\\\\x90\\\\x80\\\\x80\"",
-	 "\"\\xf4\\x90\\x80\\x80\""}, /* above U+10FFFF */
-	{{(const uint8_t *)"\xc3\xa9", 2}, "\"\xc3\xa9\"", "\"\xc3\xa9\""},	  /* é */
+	{{(const uint8_t *)"\xc0\x80", 2}, "\"\\\\xc0\\\\x80\"", "\"\\xc0\\x80\""}, /* overlong */
+	{{(const uint8_t *)"\xed\xa0\x80", 3},
+	 "\"\\\\xed\\\\xa0\\\\x80\"",
+	 "\"\\xed\\xa0\\x80\""}, /* surrogate */
+	{{(const uint8_t *)"\xf4\x90\x80\x80", 4},
+	 "\"\\\\xf4\\\\x90\\\\x80\\\\x80\"",
+	 "\"\\xf4\\x90\\x80\\x80\""},					    /* above U+10FFFF */
+	{{(const uint8_t *)"\xc3\xa9", 2}, "\"\xc3\xa9\"", "\"\xc3\xa9\""}, /* é */
 	{{(const uint8_t *)"\xf0\x9f\x90\xa7", 4}, "\"\xf0\x9f\x90\xa7\"", "\"\xf0\x9f\x90\xa7\""},
 	{{(const uint8_t *)"\xc2\x9b", 2}, "\"\\\\xc2\\\\x9b\"", "\"\\xc2\\x9b\""}, /* C1: CSI */
-	{{(const uint8_t *)"\xe2\x80\xae", 3}, "\"\\\\xe2\\\\x80\\\\xae\"", "\"\\xe2\\x80\\xae\""}, /* bidi */
-	{{(const uint8_t *)"\xe2\x80\x8b", 3}, "\"\\\\xe2\\\\x80\\\\x8b\"", "\"\\xe2\\x80\\x8b\""}, /* zero width */
-	{{(const uint8_t *)"\xe2\x80\xa8", 3}, "\"\\\\xe2\\\\x80\\\\xa8\"", "\"\\xe2\\x80\\xa8\""}, /* U+2028 */
-	{{(const uint8_t *)"\xef\xbb\xbf", 3}, "\"\\\\xef\\\\xbb\\\\xbf\"", "\"\\xef\\xbb\\xbf\""}, /* BOM */
-	{{(const uint8_t *)"no matching network policy", 26}, "\"no matching network policy\"",
+	{{(const uint8_t *)"\xe2\x80\xae", 3},
+	 "\"\\\\xe2\\\\x80\\\\xae\"",
+	 "\"\\xe2\\x80\\xae\""}, /* bidi */
+	{{(const uint8_t *)"\xe2\x80\x8b", 3},
+	 "\"\\\\xe2\\\\x80\\\\x8b\"",
+	 "\"\\xe2\\x80\\x8b\""}, /* zero width */
+	{{(const uint8_t *)"\xe2\x80\xa8", 3},
+	 "\"\\\\xe2\\\\x80\\\\xa8\"",
+	 "\"\\xe2\\x80\\xa8\""}, /* U+2028 */
+	{{(const uint8_t *)"\xef\xbb\xbf", 3},
+	 "\"\\\\xef\\\\xbb\\\\xbf\"",
+	 "\"\\xef\\xbb\\xbf\""}, /* BOM */
+	{{(const uint8_t *)"no matching network policy", 26},
+	 "\"no matching network policy\"",
 	 "\"no matching network policy\""},
 	{{(const uint8_t *)"{\"a\":1}", 7}, "\"{\\\"a\\\":1}\"", "\"{\\\"a\\\":1}\""},
 	{{(const uint8_t *)"a;b", 3}, "\"a;b\"", "\"a;b\""},
 	{{(const uint8_t *)"?x=1&y=2", 8}, "\"?x=1&y=2\"", "\"?x=1&y=2\""},
 	{{(const uint8_t *)"=", 1}, "\"=\"", "="},
 	{{(const uint8_t *)"-", 1}, "\"-\"", "-"},
-	{{(const uint8_t *)"x\" level=error y=\"", 18}, "\"x\\\" level=error y=\\\"\"",
+	{{(const uint8_t *)"x\" level=error y=\"", 18},
+	 "\"x\\\" level=error y=\\\"\"",
 	 "\"x\\\" level=error y=\\\"\""},
 	{{(const uint8_t *)"192.0.2.1", 9}, "\"192.0.2.1\"", "192.0.2.1"},
 	{{(const uint8_t *)"2001:db8::1", 11}, "\"2001:db8::1\"", "2001:db8::1"},
@@ -203,7 +219,8 @@ static void test_values_any(void **state)
 		n = (x >> 24) % sizeof(in);
 		for (size_t i = 0; i < n; i++) {
 			x = x * 1664525 + 1013904223;
-			in[i] = round % 2 ? nasty[(x >> 24) % (sizeof(nasty) - 1)] : (uint8_t)(x >> 24);
+			in[i] = round % 2 ? nasty[(x >> 24) % (sizeof(nasty) - 1)]
+					  : (uint8_t)(x >> 24);
 		}
 		safe = safetext_dup((struct slice){in, n});
 		assert_non_null(safe);
@@ -241,9 +258,10 @@ static void test_value_cut(void **state)
 	free(line);
 }
 
-/* ------------------------------------------------------------------------------ whole records -- */
+/* ---------------------------------------------------------------------------- whole records -- */
 
-static void check_last(struct log *l, const struct log_record *r, const char *want_json, const char *want_fmt)
+static void check_last(struct log *l, const struct log_record *r, const char *want_json,
+		       const char *want_fmt)
 {
 	char *all, *fmt;
 
@@ -253,8 +271,10 @@ static void check_last(struct log *l, const struct log_record *r, const char *wa
 	all[strlen(all) - 1] = '\0';
 	if (want_json)
 		assert_string_equal(strrchr(all, '\n') ? strrchr(all, '\n') + 1 : all, want_json);
-	assert_int_equal(log_line_to_logfmt(slice_str(strrchr(all, '\n') ? strrchr(all, '\n') + 1 : all), &fmt),
-			 0);
+	assert_int_equal(
+		log_line_to_logfmt(slice_str(strrchr(all, '\n') ? strrchr(all, '\n') + 1 : all),
+				   &fmt),
+		0);
 	assert_string_equal(fmt, want_fmt);
 	free(fmt);
 	free(all);
@@ -273,13 +293,16 @@ static void test_record_connect(void **state)
 	log_str(&r, "binary", S("/usr/bin/curl"));
 	log_str(&r, "deny_reason", S("no matching network policy"));
 	log_uint(&r, "pid", 4242);
-	check_last(l, &r,
-		   "{\"time\":\"2030-01-01T00:00:00.123456Z\",\"level\":\"warn\",\"sandbox\":\"demo\","
-		   "\"kind\":\"connect\",\"action\":\"deny\",\"dst_host\":\"api.github.com\",\"dst_port\":443,"
-		   "\"binary\":\"/usr/bin/curl\",\"deny_reason\":\"no matching network policy\",\"pid\":4242}",
-		   "time=2030-01-01T00:00:00.123456Z level=warn sandbox=demo kind=connect action=deny "
-		   "dst_host=api.github.com dst_port=443 binary=/usr/bin/curl "
-		   "deny_reason=\"no matching network policy\" pid=4242");
+	check_last(
+		l, &r,
+		"{\"time\":\"2030-01-01T00:00:00.123456Z\",\"level\":\"warn\",\"sandbox\":\"demo\","
+		"\"kind\":\"connect\",\"action\":\"deny\",\"dst_host\":\"api.github.com\",\"dst_"
+		"port\":443,"
+		"\"binary\":\"/usr/bin/curl\",\"deny_reason\":\"no matching network "
+		"policy\",\"pid\":4242}",
+		"time=2030-01-01T00:00:00.123456Z level=warn sandbox=demo kind=connect action=deny "
+		"dst_host=api.github.com dst_port=443 binary=/usr/bin/curl "
+		"deny_reason=\"no matching network policy\" pid=4242");
 	log_close(l);
 }
 
@@ -294,11 +317,15 @@ static void test_record_request(void **state)
 	log_str(&r, "dst_host", S("api.github.com"));
 	log_str(&r, "l7_action", S("POST"));
 	log_str(&r, "l7_target", S("/repos/octocat/hello-world/issues"));
-	log_str(&r, "l7_deny_reason", S("POST /repos/octocat/hello-world/issues not permitted by policy"));
+	log_str(&r, "l7_deny_reason",
+		S("POST /repos/octocat/hello-world/issues not permitted by policy"));
 	check_last(l, &r, NULL,
-		   "time=2030-01-01T00:00:00.000000Z level=warn sandbox=demo kind=request l7_decision=deny "
-		   "dst_host=api.github.com l7_action=POST l7_target=/repos/octocat/hello-world/issues "
-		   "l7_deny_reason=\"POST /repos/octocat/hello-world/issues not permitted by policy\"");
+		   "time=2030-01-01T00:00:00.000000Z level=warn sandbox=demo kind=request "
+		   "l7_decision=deny "
+		   "dst_host=api.github.com l7_action=POST "
+		   "l7_target=/repos/octocat/hello-world/issues "
+		   "l7_deny_reason=\"POST /repos/octocat/hello-world/issues not permitted by "
+		   "policy\"");
 	log_close(l);
 }
 
@@ -314,12 +341,15 @@ static void test_record_numbers(void **state)
 	log_uint(&r, "bigger", UINT64_MAX);
 	log_int(&r, "least", INT64_MIN);
 	log_int(&r, "minus", -1);
-	check_last(l, &r,
-		   "{\"time\":\"1970-01-01T00:00:00.000000Z\",\"level\":\"error\",\"sandbox\":\"demo\","
-		   "\"kind\":\"test\",\"zero\":0,\"big\":9223372036854775807,"
-		   "\"bigger\":\"18446744073709551615\",\"least\":-9223372036854775808,\"minus\":-1}",
-		   "time=1970-01-01T00:00:00.000000Z level=error sandbox=demo kind=test zero=0 "
-		   "big=9223372036854775807 bigger=18446744073709551615 least=-9223372036854775808 minus=-1");
+	check_last(
+		l, &r,
+		"{\"time\":\"1970-01-01T00:00:00.000000Z\",\"level\":\"error\",\"sandbox\":"
+		"\"demo\","
+		"\"kind\":\"test\",\"zero\":0,\"big\":9223372036854775807,"
+		"\"bigger\":\"18446744073709551615\",\"least\":-9223372036854775808,\"minus\":-1}",
+		"time=1970-01-01T00:00:00.000000Z level=error sandbox=demo kind=test zero=0 "
+		"big=9223372036854775807 bigger=18446744073709551615 least=-9223372036854775808 "
+		"minus=-1");
 	log_close(l);
 }
 
@@ -379,12 +409,13 @@ static void test_not_ours(void **state)
 	for (size_t i = 0; i < ARRAY_LEN(bad); i++)
 		assert_int_equal(log_line_to_logfmt(slice_str(bad[i]), &fmt), -EBADMSG);
 	/* a control byte that another hand put there comes out escaped */
-	assert_int_equal(log_line_to_logfmt(S(HEAD_JSON ",\"v\":\"\\u001b[m\",\"b\":true}"), &fmt), 0);
+	assert_int_equal(log_line_to_logfmt(S(HEAD_JSON ",\"v\":\"\\u001b[m\",\"b\":true}"), &fmt),
+			 0);
 	assert_string_equal(fmt, HEAD_FMT " v=\"\\x1b[m\" b=true");
 	free(fmt);
 }
 
-/* ---------------------------------------------------------------------------------- segments -- */
+/* --------------------------------------------------------------------------------- segments -- */
 
 static void test_crash_cut(void **state)
 {
@@ -452,7 +483,8 @@ static void test_continue(void **state)
 		log_close(l); /* flushes */
 	}
 	all = slurp(1);
-	assert_string_equal(all, HEAD_JSON ",\"n\":0}\n" HEAD_JSON ",\"n\":1}\n" HEAD_JSON ",\"n\":2}\n");
+	assert_string_equal(all, HEAD_JSON ",\"n\":0}\n" HEAD_JSON ",\"n\":1}\n" HEAD_JSON
+					   ",\"n\":2}\n");
 	free(all);
 }
 
@@ -621,7 +653,7 @@ static void test_disk_full(void **state)
 	signal(SIGXFSZ, SIG_DFL);
 }
 
-/* ----------------------------------------------------------------------------------- reading -- */
+/* ---------------------------------------------------------------------------------- reading -- */
 
 static uint64_t number_in(struct slice line)
 {
@@ -721,14 +753,15 @@ static void test_view_follow(void **state)
 	assert_int_equal(logview_next(v, &line), 1);
 	assert_int_equal(number_in(line), 5);
 	spill(2, HEAD_JSON ",\"n\":8}\n", strlen(HEAD_JSON ",\"n\":8}\n")); /* rotated ... */
-	fputs(HEAD_JSON ",\"n\":7}\n", f);	/* ... just after a last line */
+	fputs(HEAD_JSON ",\"n\":7}\n", f); /* ... just after a last line */
 	fclose(f);
 	for (uint64_t i = 6; i <= 8; i++) {
 		assert_int_equal(logview_next(v, &line), 1);
 		assert_int_equal(number_in(line), i);
 	}
 	assert_int_equal(logview_next(v, &line), 0);
-	spill(9, HEAD_JSON ",\"n\":9}\n", strlen(HEAD_JSON ",\"n\":9}\n")); /* 3 to 8 are gone already */
+	spill(9, HEAD_JSON ",\"n\":9}\n",
+	      strlen(HEAD_JSON ",\"n\":9}\n")); /* 3 to 8 are gone already */
 	assert_int_equal(logview_next(v, &line), 1);
 	assert_int_equal(number_in(line), 9);
 	assert_false(logview_gone(v));
@@ -773,7 +806,8 @@ static void test_view_bad_lines(void **state)
 
 static void test_segment_names(void **state)
 {
-	static const char *const other[] = {"1.jsonl", "00000001.jsonl.bak", "x0000001.jsonl", "0000001 .jsonl",
+	static const char *const other[] = {"1.jsonl",	      "00000001.jsonl.bak",
+					    "x0000001.jsonl", "0000001 .jsonl",
 					    "-0000001.jsonl", "00000001.json"};
 	char path[128];
 	uint32_t *segs;
@@ -796,7 +830,7 @@ static void test_segment_names(void **state)
 	free(segs);
 }
 
-/* ------------------------------------------------------------------- durations, times, levels -- */
+/* ----------------------------------------------------------------- durations, times, levels -- */
 
 static void test_durations(void **state)
 {
@@ -805,12 +839,28 @@ static void test_durations(void **state)
 		int r;
 		uint64_t ms;
 	} cases[] = {
-		{"90s", 0, 90000},	 {"5m", 0, 300000},	 {"2h", 0, 7200000},  {"1d", 0, 86400000},
-		{"1w", 0, 604800000},	 {"500ms", 0, 500},	 {"1h30m", 0, 5400000}, {"0s", 0, 0},
-		{"1d12h", 0, 129600000}, {"1m1ms", 0, 60001},	 {"", -EINVAL, 0},    {"5", -EINVAL, 0},
-		{"s", -EINVAL, 0},	 {"-5m", -EINVAL, 0},	 {"5 m", -EINVAL, 0}, {"5x", -EINVAL, 0},
-		{"1.5h", -EINVAL, 0},	 {"5mm", -EINVAL, 0},	 {"5min", -EINVAL, 0}, {"+5m", -EINVAL, 0},
-		{"99999999999999999999s", -ERANGE, 0},		 {"99999999999999d", -ERANGE, 0},
+		{"90s", 0, 90000},
+		{"5m", 0, 300000},
+		{"2h", 0, 7200000},
+		{"1d", 0, 86400000},
+		{"1w", 0, 604800000},
+		{"500ms", 0, 500},
+		{"1h30m", 0, 5400000},
+		{"0s", 0, 0},
+		{"1d12h", 0, 129600000},
+		{"1m1ms", 0, 60001},
+		{"", -EINVAL, 0},
+		{"5", -EINVAL, 0},
+		{"s", -EINVAL, 0},
+		{"-5m", -EINVAL, 0},
+		{"5 m", -EINVAL, 0},
+		{"5x", -EINVAL, 0},
+		{"1.5h", -EINVAL, 0},
+		{"5mm", -EINVAL, 0},
+		{"5min", -EINVAL, 0},
+		{"+5m", -EINVAL, 0},
+		{"99999999999999999999s", -ERANGE, 0},
+		{"99999999999999d", -ERANGE, 0},
 	};
 
 	(void)state;
@@ -882,7 +932,10 @@ static void test_since(void **state)
 
 static void test_levels(void **state)
 {
-	static const char *const names[] = {"debug", "info", "warn", "error"}, *const bad[] = {"", "WARN", "warning", "err"};
+	static const char *const names[] = {"debug", "info", "warn", "error"}, *const bad[] = {
+										       "", "WARN",
+										       "warning",
+										       "err"};
 	enum log_level level;
 
 	(void)state;
@@ -900,7 +953,11 @@ static void test_colour(void **state)
 	char *out;
 
 	(void)state;
-	assert_int_equal(logview_colour("time=1 level=warn action=deny x=\"a level=warn \\\" action=deny\" y=2", &out), 0);
+	assert_int_equal(
+		logview_colour(
+			"time=1 level=warn action=deny x=\"a level=warn \\\" action=deny\" y=2",
+			&out),
+		0);
 	assert_string_equal(out, "time=1 \033[33mlevel=warn\033[0m \033[1;31maction=deny\033[0m "
 				 "x=\"a level=warn \\\" action=deny\" y=2");
 	free(out);
@@ -914,12 +971,15 @@ static void test_colour(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		T(test_values), T(test_values_any), T(test_value_cut), T(test_record_connect),
-		T(test_record_request), T(test_record_numbers), T(test_record_bounds), T(test_not_ours),
-		T(test_crash_cut), T(test_crash_cut_more), T(test_continue), T(test_private), T(test_rotation),
-		T(test_rotation_many), T(test_disk_full), T(test_view_filter), T(test_view_search),
-		T(test_view_follow), T(test_view_bad_lines), T(test_segment_names), T(test_durations),
-		T(test_rfc3339), T(test_since), T(test_levels), T(test_colour),
+		T(test_values),		T(test_values_any),	T(test_value_cut),
+		T(test_record_connect), T(test_record_request), T(test_record_numbers),
+		T(test_record_bounds),	T(test_not_ours),	T(test_crash_cut),
+		T(test_crash_cut_more), T(test_continue),	T(test_private),
+		T(test_rotation),	T(test_rotation_many),	T(test_disk_full),
+		T(test_view_filter),	T(test_view_search),	T(test_view_follow),
+		T(test_view_bad_lines), T(test_segment_names),	T(test_durations),
+		T(test_rfc3339),	T(test_since),		T(test_levels),
+		T(test_colour),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
