@@ -222,5 +222,5 @@ UP=''
 end_step
 printf '\n%sSummary%s\n' "$BOLD" "$OFF"
 printf '%s\n' "${SUMMARY[@]}"
-printf '%d of %d steps as expected\n' $((STEP - FAILED)) "$STEP"
+printf '%d passed, %d failed\n' $((STEP - FAILED)) "$FAILED"
 [ "$FAILED" = 0 ]

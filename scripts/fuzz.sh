@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # fuzz.sh SECONDS TARGET...: runs each target for SECONDS from its committed corpus; the corpus itself stays as it is.
-set -eu
+set -eu -o pipefail
 seconds=$1; shift
 top=$(cd "$(dirname "$0")/.." && pwd)
 for t in "$@"; do

@@ -267,7 +267,7 @@ sandbox_pids() {
 sandbox_cgroups() {
 	local mnt
 	awk '$3 == "cgroup2" {print $2}' /proc/mounts | while read -r mnt; do
-		find "$mnt" -depth -type d -path "*osh-enforce*/$1*" 2>/dev/null
+		find "$mnt" -depth -type d \( -path "*/osh-enforce/$1" -o -path "*/osh-enforce/$1/*" \) 2>/dev/null
 	done | sort -u
 }
 # sandbox_left NAME PID...: what there still is of a sandbox.

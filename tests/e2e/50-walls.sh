@@ -181,7 +181,7 @@ outside "$W/syscalls" $VICTIM
 check "control: outside, a process of the same user can be signalled" out_has 'kill DONE'
 sb w "$W/syscalls" $VICTIM
 check "processes outside cannot be signalled, traced, read" all 'out_lacks "(DONE|REACHED)"' 'out_has "kill refused"'
-SUP=$(status_json w | grep -oE '"supervisor_pid": ?[0-9]+' | grep -oE '[0-9]+$')
+SUP=$(status_json w | grep -oE '"pid": ?[0-9]+' | grep -oE '[0-9]+$')
 sb w "$W/syscalls" "$(proxy_pid w)"
 check "nor the proxy" all 'out_lacks "(DONE|REACHED)"' 'out_has "kill refused"'
 sb w "$W/syscalls" "${SUP:-1}"

@@ -108,7 +108,7 @@ check "the running policy is untouched" says logically
 sed '/^filesystem_policy/d; /^landlock/d; /^process/d' "$READONLY" >"$T/omitted.yaml"
 reload a "$T/omitted.yaml"
 check "control: sections left out mean unchanged" rc_is 0
-SUP=$(field a supervisor_pid)
+SUP=$(field a pid)
 kill -STOP "${SUP:?}"
 s=$(now_ms)
 run "${OSHC[@]}" reload "${PFX}a" --policy "$READONLY" --wait --timeout 1
@@ -175,7 +175,7 @@ section "kill -9 of the supervisor"
 bg a sh -c "while :; do curl -s -m 2 -o /dev/null -w '%{http_code}\n' $URL/zen || echo none; wget -q -T 2 -t 1 -O - $URL/zen && echo LEAK; sleep 0.2; done"
 until_true 10 grep -q 200 "$BG_OUT"
 mapfile -t PIDS < <(sandbox_pids "${PFX}a" "$(status_json a)")
-SUP=$(field a supervisor_pid)
+SUP=$(field a pid)
 kill -9 "${SUP:?}"
 sleep 1
 mark sniff
@@ -193,7 +193,7 @@ start a "$READONLY"
 check "the name can be used again" rc_is 0
 sb a curl -sS $URL/zen
 check "and works" says logically
-SUP=$(field a supervisor_pid) PRX=$(proxy_pid a)
+SUP=$(field a pid) PRX=$(proxy_pid a)
 kill -9 "$SUP" "$PRX"
 sleep 0.3
 oneshot -- true
