@@ -164,8 +164,8 @@ static void swap(struct supervisor *s)
 	s->next_gen = p->gen + 1;
 	s->revision++;
 	s->policy_loaded = (uint64_t)time(NULL);
+	proxy_swapped(s); /* it accepts from now on, or re-judges while we wait */
 	if (s->revision > 1) {
-		proxy_swapped(s); /* it re-judges while we wait */
 		(void)kernel_grace(s->kernel, p);
 		closed = revoke_natives(s->kernel, &p->image, on_revoked, s);
 		if (closed < 0)

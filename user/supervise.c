@@ -84,7 +84,7 @@ static int on_event(void *arg, void *data, size_t n)
 	return 0;
 }
 
-static void ring_consume(struct supervisor *s)
+void supervise_ring(struct supervisor *s)
 {
 	uint64_t lost;
 
@@ -105,13 +105,13 @@ static void on_ring(struct loop_watch *w, uint32_t events)
 	struct supervisor *s = w->arg;
 
 	(void)events;
-	ring_consume(s);
+	supervise_ring(s);
 	log_flush(s->log);
 }
 
 void supervise_drain(struct supervisor *s)
 {
-	ring_consume(s);
+	supervise_ring(s);
 	proxy_drain(s);
 	log_flush(s->log);
 }
@@ -121,7 +121,7 @@ static void on_tick(struct loop_timer *t)
 	struct supervisor *s = t->arg;
 	static unsigned int n;
 
-	ring_consume(s);
+	supervise_ring(s);
 	if (++n % 40 == 0)
 		kernel_collect_paths(s->kernel);
 	log_flush(s->log);

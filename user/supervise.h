@@ -113,7 +113,8 @@ struct supervisor {
 void supervise_stop(struct supervisor *s);
 __attribute__((format(printf, 2, 3))) int supervise_fail(struct supervisor *s, const char *fmt, ...);
 void supervise_warn(struct supervisor *s, const char *text);
-void supervise_drain(struct supervisor *s); /* ring buffer and proxy's events into the log */
+void supervise_ring(struct supervisor *s);  /* the kernel's events into the log */
+void supervise_drain(struct supervisor *s); /* these and the proxy's, flushed */
 void supervise_advance(struct supervisor *s); /* the next step of the start, when something became ready */
 const struct image *supervise_image(void *arg, uint64_t gen);
 uint64_t supervise_now(void); /* boot clock, ns */
