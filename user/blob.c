@@ -38,18 +38,22 @@ void blob_put_u32(struct blob_writer *w, uint32_t v)
 		w->p[w->n++] = (uint8_t)(v >> (8 * i));
 }
 
+void blob_put_bytes(struct blob_writer *w, struct slice bytes)
+{
+	if (bytes.n == 0 || !writer_room(w, bytes.n))
+		return;
+	memcpy(w->p + w->n, bytes.p, bytes.n);
+	w->n += bytes.n;
+}
+
 void blob_put_str(struct blob_writer *w, const char *s)
 {
 	size_t n = s ? strlen(s) : 0;
 
-	blob_put_u32(w, s ? (uint32_t)n : BLOB_NULL);
-	if (n >= BLOB_NULL || !writer_room(w, n)) {
+	if (n >= BLOB_NULL)
 		w->err = w->err ? w->err : -EFBIG;
-		return;
-	}
-	if (n)
-		memcpy(w->p + w->n, s, n);
-	w->n += n;
+	blob_put_u32(w, s ? (uint32_t)n : BLOB_NULL);
+	blob_put_bytes(w, slice_str(s));
 }
 
 void blob_put_strv(struct blob_writer *w, char *const *v)

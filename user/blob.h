@@ -25,6 +25,7 @@ struct blob_reader {
 };
 
 void blob_put_u32(struct blob_writer *w, uint32_t v);
+void blob_put_bytes(struct blob_writer *w, struct slice bytes); /* as they are */
 void blob_put_str(struct blob_writer *w, const char *s); /* s may be NULL */
 void blob_put_strv(struct blob_writer *w, char *const *v);
 void blob_writer_done(struct blob_writer *w);

@@ -65,6 +65,8 @@ struct plan_options {
 	const char *name;
 	const char *workdir;	     /* real path */
 	char *const *host_ro, *const *host_rw; /* host section: skipped when missing */
+	const struct plan_link *host_links;    /* made where no mount shows the path */
+	size_t nhost_links;
 	char *const *ro, *const *rw; /* --ro, --rw: an error when missing */
 	bool quiet_missing;	     /* the built-in default lists what few hosts have */
 	void (*warn)(void *userdata, const char *text);

@@ -345,6 +345,8 @@ static int want_all(struct maker *m)
 		r = want_list(m, o->host_ro, false, RANK_HOST);
 	if (r == 0)
 		r = want_list(m, o->host_rw, true, RANK_HOST);
+	for (size_t i = 0; r == 0 && i < o->nhost_links; i++)
+		r = add_link(&m->plan, o->host_links[i].path, o->host_links[i].target);
 	if (r == 0)
 		r = want_list(m, o->ro, false, RANK_OPTION);
 	if (r == 0)

@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * prepare.h - from a policy's text to what the supervisor loads: shared by `run` and `reload`.
+ */
+#pragma once
+
+#include "policy/policy.h"
+#include "user/identity.h"
+
+#define PREPARE_ENV "OSH_ENFORCE_POLICY"
+#define PREPARE_HOST_POLICY "/etc/osh-enforce/policy.yaml"
+
+struct prepared {
+	struct policy *policy;
+	struct identity identity;
+	bool builtin; /* the built-in default */
+	char *path;   /* of the file, or words for the built-in one */
+	char *text;
+	size_t text_n;
+	int text_fd, image_fd; /* sealed memfds */
+	char static_hash[65];
+};
+
+struct prepare_options {
+	const char *path; /* --policy; NULL: $OSH_ENFORCE_POLICY, PREPARE_HOST_POLICY if it exists, the built-in default */
+	/* Of the running sandbox (reload); NULL: by the policy (run).  Only uid, gid and groups matter. */
+	const struct identity *identity;
+	/* Called between parsing and compiling, may add to the policy; may be NULL. */
+	int (*amend)(struct policy *policy, const struct prepared *so_far, void *userdata);
+	void *userdata;
+};
+
+/*
+ * Loads, resolves symbolic links of binaries, compiles.  Prints the policy's diagnostics and every other message on
+ * stderr itself ("osh-enforce: ..." or "FILE:LINE:COL: ...").  -EINVAL: the policy has errors.
+ */
+int prepare_policy(const struct prepare_options *o, struct prepared *ret);
+void prepared_done(struct prepared *p);
