@@ -166,8 +166,15 @@ static void line_print(const struct options *o, struct slice line)
 		puts(text);
 }
 
-/* Prints what is there.  -EPIPE: nobody reads any more, or it cannot be written (main.c says so at
- * the end). */
+/* A reader that is gone is no error; anything else stays marked on the stream, and main.c says so. */
+static int output_failed(void)
+{
+	if (errno == EPIPE)
+		clearerr(stdout);
+	return -EPIPE;
+}
+
+/* Prints what is there.  -EPIPE: no more can be printed. */
 static int print_all(const struct options *o, struct logview *v)
 {
 	struct slice line;
@@ -176,9 +183,9 @@ static int print_all(const struct options *o, struct logview *v)
 	while ((r = logview_next(v, &line)) == 1) {
 		line_print(o, line);
 		if (ferror(stdout))
-			return -EPIPE;
+			return output_failed();
 	}
-	return fflush(stdout) != 0 ? -EPIPE : r;
+	return fflush(stdout) != 0 ? output_failed() : r;
 }
 
 /* Waits until something may have been written.  -EPIPE: the reader of our output is gone. */

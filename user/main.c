@@ -85,9 +85,10 @@ static int print_help(const char *name)
 /* What was printed must have arrived, or the status says that it did not. */
 static int finish(const char *name, int status)
 {
-	if (fflush(stdout) == 0 || errno == EPIPE)
+	if (fflush(stdout) == 0 && !ferror(stdout))
 		return status;
-	fprintf(stderr, "osh-enforce %s: cannot write output: %s\n", name, strerror(errno));
+	if (errno != EPIPE)
+		fprintf(stderr, "osh-enforce %s: the output could not be written\n", name);
 	return status ? status : usage_status(name) == USAGE_EXIT_RUN ? USAGE_EXIT_RUN : 1;
 }
 
