@@ -40,22 +40,29 @@ static bool fits(const struct comb *c, size_t base, const struct comb_entry *e, 
 
 static int find_base(struct comb *c, const struct comb_entry *e, size_t n, size_t *ret)
 {
-	size_t at = n == 1 ? c->lowest : c->fit;
+	unsigned int tries = 0;
+	size_t at;
 	int r;
 
-	if (at < e[0].b)
-		at = e[0].b;
-	for (unsigned int tries = 0;; at++) {
+	while (c->lowest < c->n && c->cell[c->lowest].check)
+		c->lowest++;
+	while (c->fit < c->n && c->cell[c->fit].check)
+		c->fit++;
+	/* below ROW a hole may be out of reach for good (a base is not negative), and would be tried forever */
+	if (c->lowest < ROW)
+		c->lowest = ROW;
+	if (c->fit < ROW)
+		c->fit = ROW;
+	at = n == 1 ? c->lowest : c->fit;
+	for (;; at++) {
 		r = comb_reserve(c, at);
 		if (r < 0)
 			return r;
-		if (c->cell[at].check)
-			continue;
-		if (fits(c, at - e[0].b, e, n))
+		if (!c->cell[at].check && fits(c, at - e[0].b, e, n))
 			break;
-		if (++tries == TRIES) { /* crowded here: begin further on from now */
-			c->fit = at + 1 > c->n ? c->n : at + 1;
-			at = c->n + e[0].b;
+		if (++tries >= TRIES && n > 1 && at < c->n) { /* crowded: begin further on from now */
+			c->fit = at;
+			at = (c->n > ROW ? c->n : ROW) - 1;
 		}
 	}
 	*ret = at - e[0].b;
@@ -84,8 +91,6 @@ int comb_place(struct comb *c, uint32_t state, const struct comb_entry *e, size_
 		c->cell[base + e[i].b] = (struct osh_img_cell){state, e[i].next};
 	if (base + e[n - 1].b + 1 > c->n)
 		c->n = base + e[n - 1].b + 1;
-	while (c->lowest < c->n && c->cell[c->lowest].check)
-		c->lowest++;
 	*ret_base = (uint32_t)base;
 	return 0;
 }
