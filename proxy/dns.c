@@ -2,8 +2,8 @@
 /*
  * dns.c - the DNS reader and writer described in dns.h.
  *
- * The bytes come straight from the agent.  The reader moves one cursor forward, checks every length before
- * it looks, follows no pointer and allocates nothing.
+ * The bytes come straight from the agent.  The reader moves one cursor forward, checks every length
+ * before it looks, follows no pointer and allocates nothing.
  */
 #include "proxy/dns.h"
 
@@ -179,10 +179,10 @@ size_t dns_name_to_wire(struct slice name, uint8_t ret[DNS_NAME_WIRE_MAX])
 	return start + 1;
 }
 
-/* ------------------------------------------------------------------------------------ reading -- */
+/* ----------------------------------------------------------------------------------- reading -- */
 
-/* The question's name.  Fills name when all its bytes are ones we serve; a stranger name is well-formed all the
- * same (RFC 2181 section 11) and only leaves plain unset. */
+/* The question's name.  Fills name when all its bytes are ones we serve; a stranger name is
+ * well-formed all the same (RFC 2181 section 11) and only leaves plain unset. */
 static bool take_name(struct cursor *c, struct dns_query *q)
 {
 	uint8_t text[DNS_NAME_WIRE_MAX];
@@ -297,7 +297,7 @@ int dns_parse_query(struct slice packet, struct dns_query *ret)
 	return check_type(ret);
 }
 
-/* ------------------------------------------------------------------------------------ writing -- */
+/* ----------------------------------------------------------------------------------- writing -- */
 
 struct out {
 	uint8_t *p;

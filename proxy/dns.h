@@ -2,10 +2,10 @@
 /*
  * dns.h - DNS messages on the wire: one strict reader for queries, one writer for answers.
  *
- * Pure functions over bytes for the sandbox's resolver.  A query is read in one pass and either understood
- * completely or refused; nothing is guessed.  Answers are small by construction (below 512 bytes), so that
- * truncation and compression beyond one pointer never come up.  References: RFC 1035 section 4, RFC 2308,
- * RFC 6891, RFC 9619.
+ * Pure functions over bytes for the sandbox's resolver.  A query is read in one pass and either
+ * understood completely or refused; nothing is guessed.  Answers are small by construction (below
+ * 512 bytes), so that truncation and compression beyond one pointer never come up.  References: RFC
+ * 1035 section 4, RFC 2308, RFC 6891, RFC 9619.
  */
 #pragma once
 
@@ -48,22 +48,24 @@ struct dns_query {
 	uint16_t type, class;
 	size_t question_n;	/* 0: no question could be read, none is echoed */
 	uint8_t question[DNS_QUESTION_MAX]; /* as it came, letters' case included */
-	bool plain;		/* the name is one we serve, see dns_name_plain(); else name is empty */
+	bool plain;		/* a name we serve: dns_name_plain(); else name is empty */
 	size_t name_n;		/* 0: the root, or not plain */
 	char name[DNS_NAME_TEXT_MAX + 1]; /* lower case, no trailing dot, NUL-terminated */
 };
 
-/* Reads a query.  Returns 0 when it is one that deserves an answer by content; a positive enum dns_rcode
- * when it must be answered with that (ret is filled as far as dns_answer() needs it); -EBADMSG when it must
- * not be answered at all (shorter than a header, or itself an answer: two servers must not talk for ever). */
+/* Reads a query.  Returns 0 when it is one that deserves an answer by content; a positive enum
+ * dns_rcode when it must be answered with that (ret is filled as far as dns_answer() needs it);
+ * -EBADMSG when it must not be answered at all (shorter than a header, or itself an answer: two
+ * servers must not talk for ever). */
 int dns_parse_query(struct slice packet, struct dns_query *ret);
 
-/* Letters, digits, hyphen and underscore in labels of 1 to 63 bytes joined by single dots, at most 253 bytes, and
- * the last label not a number (an address is not a name: RFC 1123 section 2.1).  Upper case is accepted. */
+/* Letters, digits, hyphen and underscore in labels of 1 to 63 bytes joined by single dots, at
+ * most 253 bytes, and the last label not a number (an address is not a name: RFC 1123 section
+ * 2.1).  Upper case is accepted. */
 bool dns_name_plain(struct slice name);
 
-/* Lower-cases name into ret (NUL-terminated) without one trailing dot.  Returns its length, or 0 when it is not
- * plain. */
+/* Lower-cases name into ret (NUL-terminated) without one trailing dot.  Returns its length, or 0
+ * when it is not plain. */
 size_t dns_name_fold(struct slice name, char ret[DNS_NAME_TEXT_MAX + 1]);
 
 /* localhost, or a name below it (RFC 6761 section 6.3). */
@@ -81,7 +83,8 @@ struct dns_record {
 	struct slice rdata; /* at most DNS_NAME_WIRE_MAX bytes */
 };
 
-/* Writes the answer to q: rr (owner: the question's name) or, when it is NULL and rcode is NOERROR or NXDOMAIN, a
- * SOA of the root so that askers know how long the negative answer holds.  Returns the size. */
+/* Writes the answer to q: rr (owner: the question's name) or, when it is NULL and rcode is
+ * NOERROR or NXDOMAIN, a SOA of the root so that askers know how long the negative answer holds.
+ * Returns the size. */
 size_t dns_answer(const struct dns_query *q, enum dns_rcode rcode, const struct dns_record *rr,
 		  uint8_t ret[DNS_ANSWER_MAX]);

@@ -2,9 +2,10 @@
 /*
  * dns_tcp.c - connections to port 53, as described in dns_tcp.h.
  *
- * A connection reads while it owes fewer than DNS_TCP_PENDING_MAX answers, writes when the loop says so, and ends at
- * the first error, when it has been silent too long, or when the other side has finished and everything is answered.
- * Answering only fills the buffer: nothing is sent, and nothing freed, under a caller's feet.
+ * A connection reads while it owes fewer than DNS_TCP_PENDING_MAX answers, writes when the loop
+ * says so, and ends at the first error, when it has been silent too long, or when the other side
+ * has finished and everything is answered. Answering only fills the buffer: nothing is sent, and
+ * nothing freed, under a caller's feet.
  */
 #include "proxy/dns_tcp.h"
 
@@ -15,7 +16,8 @@
 #include "proxy/dns.h"
 
 #define LENGTH_SIZE 2u
-#define OUT_MAX (DNS_TCP_PENDING_MAX * (LENGTH_SIZE + DNS_ANSWER_MAX)) /* every answer owed has room */
+/* Every answer owed has room. */
+#define OUT_MAX (DNS_TCP_PENDING_MAX * (LENGTH_SIZE + DNS_ANSWER_MAX))
 
 struct dns_tcp_conn {
 	struct dns_tcp_conn *prev, *next;

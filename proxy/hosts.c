@@ -2,8 +2,9 @@
 /*
  * hosts.c - reads /etc/hosts lines into a table from name to at most one address of each family.
  *
- * The text is read from its last line to its first and the first address seen stays, so that later lines win
- * and the bounds cut off the oldest.  The supervisor passes it unread, so it is treated as hostile.
+ * The text is read from its last line to its first and the first address seen stays, so that later
+ * lines win and the bounds cut off the oldest.  The supervisor passes it unread, so it is treated
+ * as hostile.
  */
 #include "proxy/hosts.h"
 
@@ -164,7 +165,7 @@ int hosts_read(int fd, struct hosts **ret)
 
 	if (fstat(fd, &st) < 0)
 		return -errno;
-	/* One byte more than the bound tells hosts_parse() that the start of the text is missing. */
+	/* One byte more than the bound tells hosts_parse() that the start is missing. */
 	cap = HOSTS_TEXT_MAX + 1;
 	off = st.st_size > (off_t)cap ? st.st_size - (off_t)cap : 0;
 	if (st.st_size < (off_t)cap)

@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * hosts.h - the static names of the host: /etc/hosts and --add-host, as the supervisor hands them over.
+ * hosts.h - the static names of the host: /etc/hosts and --add-host, as the supervisor hands them
+ * over.
  *
- * Lines "ADDRESS NAME...", "#" starts a comment.  A name has at most one address of each family: that of the
- * last line that gives one.  Malformed lines and names are skipped and counted, never guessed at.
+ * Lines "ADDRESS NAME...", "#" starts a comment.  A name has at most one address of each family:
+ * that of the last line that gives one.  Malformed lines and names are skipped and counted, never
+ * guessed at.
  */
 #pragma once
 
@@ -20,8 +22,10 @@ int hosts_parse(struct slice text, struct hosts **ret);
 int hosts_read(int fd, struct hosts **ret);
 struct hosts *hosts_free(struct hosts *h); /* takes NULL, returns NULL */
 
-/* Addresses of a folded name (dns_name_fold()); IPv4 first.  Leaves ret->expires alone.  false: not there. */
+/* Addresses of a folded name (dns_name_fold()); IPv4 first.  Leaves ret->expires alone.  false:
+ * not there. */
 bool hosts_find(const struct hosts *h, struct slice name, struct resolved *ret);
 
-size_t hosts_count(const struct hosts *h);   /* names */
-size_t hosts_skipped(const struct hosts *h); /* malformed lines and names, and what went over the bounds */
+size_t hosts_count(const struct hosts *h); /* names */
+/* Malformed lines and names, and what went over the bounds. */
+size_t hosts_skipped(const struct hosts *h);

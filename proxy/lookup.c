@@ -5,13 +5,13 @@
  * A job is one name on its way through upstream:
  *
  *   started     in the table of jobs, two c-ares queries outstanding, timer armed for the time-out
- *   settled     out of the table, result in the cache; delivers to its waits in the next turn of the loop, so that
- *               no callback runs inside c-ares or inside lookup_start()
+ *   settled     out of the table, result in the cache; delivers to its waits in the next turn of
+ *               the loop, so that no callback runs inside c-ares or inside lookup_start()
  *   freed       when it has delivered and c-ares has given both queries back
  *
- * When one family has brought addresses, the other has one second more: servers that drop AAAA queries must not
- * cost five.  Every option c-ares would else look up in files or the environment is given explicitly, so it opens
- * none but its random source, once.
+ * When one family has brought addresses, the other has one second more: servers that drop AAAA
+ * queries must not cost five.  Every option c-ares would else look up in files or the environment
+ * is given explicitly, so it opens none but its random source, once.
  */
 #include "proxy/lookup.h"
 
@@ -92,7 +92,7 @@ struct lookup {
 	struct cached *cache; /* uthash, oldest first */
 };
 
-/* ---------------------------------------------------------------------------------------- cache -- */
+/* ------------------------------------------------------------------------------------- cache -- */
 
 static void cache_drop(struct lookup *l, struct cached *c)
 {
@@ -163,7 +163,7 @@ bool lookup_known(struct lookup *l, struct slice name, int *ret_error, struct re
 	return true;
 }
 
-/* ------------------------------------------------------------------------- c-ares and the loop -- */
+/* ----------------------------------------------------------------------- c-ares and the loop -- */
 
 
 static void on_ares_timer(struct loop_timer *t);
@@ -224,7 +224,7 @@ static void on_socket_state(void *arg, ares_socket_t fd, int readable, int writa
 	}
 }
 
-/* ----------------------------------------------------------------------------------------- jobs -- */
+/* -------------------------------------------------------------------------------------- jobs -- */
 
 static void job_put(struct job *j)
 {
@@ -402,7 +402,7 @@ static int job_start(struct lookup *l, struct slice name, struct job **ret)
 	return 0;
 }
 
-/* ---------------------------------------------------------------------------------------- waits -- */
+/* ------------------------------------------------------------------------------------- waits -- */
 
 static void on_ready(struct loop_timer *t)
 {
@@ -458,7 +458,7 @@ void lookup_cancel(struct lookup_wait *w)
 	free(w);
 }
 
-/* --------------------------------------------------------------------------------- start and end -- */
+/* ----------------------------------------------------------------------------- start and end -- */
 
 /* "1.2.3.4:53,[2001:db8::1]:53" for c-ares; servers of an unknown family are left out. */
 static void format_servers(const struct wire_hello *hello, char *ret, size_t size)

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * lookup.h - from names to real addresses: the host's static names, a cache, then the upstream servers (c-ares).
+ * lookup.h - from names to real addresses: the host's static names, a cache, then the upstream
+ * servers (c-ares).
  *
- * Who may ask for what is not decided here: callers do that first.  Look-ups of one name that are under way at
- * the same time share one pair of upstream queries (A and AAAA).
+ * Who may ask for what is not decided here: callers do that first.  Look-ups of one name that are
+ * under way at the same time share one pair of upstream queries (A and AAAA).
  */
 #pragma once
 
@@ -23,13 +24,15 @@
 struct lookup;
 struct lookup_wait;
 
-/* Opens no file after this returns; sockets only. nameservers of hello are copied; hosts is taken on success. */
+/* Opens no file after this returns; sockets only. nameservers of hello are copied; hosts is
+ * taken on success. */
 int lookup_new(struct loop *loop, const struct wire_hello *hello, struct hosts *hosts,
 	       struct lookup **ret);
-struct lookup *lookup_free(struct lookup *l); /* waits still there are dropped, their cb is not called */
+/* Takes NULL, returns NULL.  Waits still there are dropped, their cb is not called. */
+struct lookup *lookup_free(struct lookup *l);
 
-/* error: 0 (res->n > 0), -ENOENT (no such name), -ENODATA (it has no address), -EAGAIN (SERVFAIL and the like),
- * -ETIMEDOUT. */
+/* error: 0 (res->n > 0), -ENOENT (no such name), -ENODATA (it has no address), -EAGAIN (SERVFAIL
+ * and the like), -ETIMEDOUT. */
 typedef void (*lookup_fn)(void *arg, int error, const struct resolved *res);
 
 /* What is known without asking: true and *ret_error, ret as for lookup_fn.  name is folded. */

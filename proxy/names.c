@@ -2,10 +2,11 @@
 /*
  * names.c - the pool of synthetic addresses described in names.h.
  *
- * The map is the truth for the kernel; the entries here mirror what eviction, refresh and reload need, so that most
- * questions cost no system call.  A write replaces the whole value.  Between the read and the write the kernel may
- * have noted a connect; losing that note costs nothing (the resolver's own query time stands beside it).  The kernel's
- * per-generation cache is always written empty, so that half a copy of it can never count.
+ * The map is the truth for the kernel; the entries here mirror what eviction, refresh and reload
+ * need, so that most questions cost no system call.  A write replaces the whole value.  Between the
+ * read and the write the kernel may have noted a connect; losing that note costs nothing (the
+ * resolver's own query time stands beside it).  The kernel's per-generation cache is always written
+ * empty, so that half a copy of it can never count.
  */
 #include "proxy/names.h"
 
@@ -26,7 +27,8 @@ struct names {
 	struct name *by_name, *by_addr; /* uthash heads */
 	struct name *lru[NAMES_TIERS];	/* utlist heads */
 	size_t count[NAMES_TIERS];
-	struct name *evicted; /* utlist head, until names_reap() */
+	struct name *evicted;  /* utlist heads: since the last names_reap(), */
+	struct name *reapable; /* and before it */
 };
 
 /* Names of this tier and the ones below it together. */
@@ -36,7 +38,7 @@ static const size_t tier_limit[NAMES_TIERS] = {
 	[NAMES_ALLOWED] = NAMES_MAX,
 };
 
-/* ------------------------------------------------------------------------------------ addresses -- */
+/* --------------------------------------------------------------------------------- addresses -- */
 
 static uint32_t slot_addr(uint32_t slot)
 {
@@ -50,8 +52,9 @@ static bool is_pool_addr(uint32_t addr)
 	return (a & OSH_SYNTHETIC_MASK) == OSH_SYNTHETIC_NET && (a & 255) != 0 && (a & 255) != 255;
 }
 
-/* FNV-1a: the same name finds the same address again after it was evicted, or the proxy restarted.  Who makes
- * names collide makes a search of at most NAMES_MAX steps longer, nothing else. */
+/* FNV-1a: the same name finds the same address again after it was evicted, or the proxy
+ * restarted.  Who makes names collide makes a search of at most NAMES_MAX steps longer, nothing
+ * else. */
 static uint32_t hash_slot(struct slice name)
 {
 	uint64_t h = 0xcbf29ce484222325ull;
@@ -71,7 +74,7 @@ static uint32_t free_addr(struct names *p, struct slice name)
 	return slot_addr(slot);
 }
 
-/* ---------------------------------------------------------------------------------------- table -- */
+/* ------------------------------------------------------------------------------------- table -- */
 
 struct name *names_find(struct names *p, struct slice name)
 {
@@ -136,7 +139,7 @@ static void take_out(struct names *p, struct name *n)
 	unlink_tier(p, n);
 }
 
-/* ------------------------------------------------------------------------------------- eviction -- */
+/* ---------------------------------------------------------------------------------- eviction -- */
 
 uint64_t names_connected(struct names *p, const struct name *n)
 {
@@ -150,8 +153,8 @@ static bool quiet(const struct name *n, uint64_t now)
 	return n->last <= now && now - n->last >= NAMES_QUIET_NS;
 }
 
-/* The list is in order of what the resolver saw; what only the kernel saw is found out here, and moves a name
- * back to the end. */
+/* The list is in order of what the resolver saw; what only the kernel saw is found out here, and
+ * moves a name back to the end. */
 static struct name *find_evictable(struct names *p, enum names_tier tier, uint64_t now)
 {
 	for (int i = 0; i < EVICT_TRIES; i++) {
@@ -209,12 +212,13 @@ void names_reap(struct names *p)
 {
 	struct name *n, *next;
 
-	DL_FOREACH_SAFE(p->evicted, n, next)
+	DL_FOREACH_SAFE(p->reapable, n, next)
 		free(n);
+	p->reapable = p->evicted;
 	p->evicted = NULL;
 }
 
-/* ---------------------------------------------------------------------------------------- asking -- */
+/* ------------------------------------------------------------------------------------ asking -- */
 
 static void touch(struct names *p, struct name *n, enum names_tier tier, uint64_t now)
 {
@@ -272,7 +276,7 @@ void names_release(struct name *n, uint64_t now)
 	n->last = now;
 }
 
-/* ----------------------------------------------------------------------------------------- pins -- */
+/* -------------------------------------------------------------------------------------- pins -- */
 
 static int load(struct names *p, const struct name *n, struct osh_name *ret)
 {
@@ -330,9 +334,11 @@ static void list_add(struct pin_list *l, const struct osh_pin *pin, uint64_t unt
 	l->until[l->n++] = until;
 }
 
-/* At most max addresses of one family from a fresh answer; what the kernel noted about a pin goes with it. */
+/* At most max addresses of one family from a fresh answer; what the kernel noted about a pin
+ * goes with it. */
 static void list_add_family(struct pin_list *l, const struct osh_name *old,
-			    const struct resolved *res, uint8_t family, uint32_t max, uint64_t until)
+			    const struct resolved *res, uint8_t family, uint32_t max,
+			    uint64_t until)
 {
 	for (size_t i = 0; i < res->n && l->n < max; i++) {
 		struct osh_pin pin = {.family = res->a[i].family};
@@ -427,11 +433,11 @@ int names_filter(struct names *p, struct name *n, names_keep_fn keep, void *arg)
 	}
 	if (kept == v.npins)
 		return 0;
-	v.npins = kept; /* 0: pins[0] is still the first of them, and expires still stands: refused */
+	v.npins = kept; /* 0: pins[0] and expires still stand, that is: refused */
 	return store(p, n, &v);
 }
 
-/* ----------------------------------------------------------------------------- reload, restart -- */
+/* --------------------------------------------------------------------------- reload, restart -- */
 
 static int compare_last(const struct name *a, const struct name *b)
 {
@@ -542,6 +548,7 @@ struct names *names_free(struct names *p)
 		take_out(p, n);
 		free(n);
 	}
+	names_reap(p);
 	names_reap(p);
 	free(p);
 	return NULL;

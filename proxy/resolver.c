@@ -4,14 +4,19 @@
  *
  * A question takes one of three ways, by what the policy in force says about the process that asks:
  *
- *   no block allows the name for it    a synthetic address, nothing else: no packet leaves, connect() denies
- *   only endpoints that need the proxy a synthetic address at once; the proxy resolves it for an allowed request
- *   natively                           resolved, every address checked, pinned in the map, then answered
+ *   no block allows the name for it     a synthetic address, nothing else: no packet leaves, and
+ *                                       connect() denies
+ *   only endpoints that need the proxy  a synthetic address at once; the proxy resolves the name
+ *                                       for an allowed request
+ *   natively                            resolved, every address checked, pinned in the map, then
+ *                                       answered
  *
- * Only the third way sends anything upstream.  Answers carry synthetic addresses in every case, so that connect()
- * knows the name.  Real addresses reach the kernel only through pins, and pins only through image_address_allowed().
+ * Only the third way sends anything upstream.  Answers carry synthetic addresses in every case, so
+ * that connect() knows the name.  Real addresses reach the kernel only through pins, and pins only
+ * through image_address_allowed().
  *
- * Pins of a name that is in use are looked up again when their time is up, for the process that asked last.
+ * Pins of a name that is in use are looked up again when their time is up, for the process that
+ * asked last.
  */
 #include "proxy/resolver.h"
 
@@ -26,7 +31,7 @@
 #include "proxy/lookup.h"
 #include "proxy/names.h"
 
-#define ANSWER_TTL 60		/* seconds; the address is stable, so this bounds only caches of the sandbox */
+#define ANSWER_TTL 60		/* seconds; the address is stable: bounds only the sandbox's caches */
 #define PENDING_MAX 1024	/* questions that wait for upstream */
 #define PENDING_PER_PID 64
 #define UDP_BATCH 64		/* datagrams taken in one turn */
@@ -91,7 +96,7 @@ struct resolver {
 	struct loop_timer tick;
 };
 
-/* -------------------------------------------------------------------------------------- judging -- */
+/* ----------------------------------------------------------------------------------- judging -- */
 
 struct judgement {
 	struct image_view view; /* gen 0: no policy, nothing allowed */
@@ -143,7 +148,7 @@ static struct judgement judge_client(struct resolver *r, const struct osh_dns_cl
 	return judge(r, c->has_id ? &c->id : NULL, name);
 }
 
-/* ------------------------------------------------------------------------------------ answering -- */
+/* --------------------------------------------------------------------------------- answering -- */
 
 static struct slice question_name(const struct dns_query *q)
 {
@@ -196,7 +201,8 @@ static bool is_ptr_of_loopback6(struct slice name)
 				  "0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.ip6.arpa");
 }
 
-/* The name behind a synthetic address, localhost, or nothing: other addresses are nobody's business here. */
+/* The name behind a synthetic address, localhost, or nothing: other addresses are nobody's
+ * business here. */
 static struct slice reverse_name(struct resolver *r, struct slice name)
 {
 	uint32_t addr = 0;
@@ -243,7 +249,7 @@ static void answer_synthetic(struct resolver *r, const struct asker *a, const st
 		respond_address(a, q, &n->addr, sizeof(n->addr));
 }
 
-/* ----------------------------------------------------------------------------------------- pins -- */
+/* -------------------------------------------------------------------------------------- pins -- */
 
 static bool allowed_for_all(void *arg, struct slice name, uint8_t family, const uint8_t addr[16])
 {
@@ -266,15 +272,52 @@ static const struct resolved_addr *find_refused(const struct judgement *j, struc
 	return NULL;
 }
 
-/* Pins that were good stay when only this asker may not have the new address; an address that nobody may have
- * takes them out: who answers so is not to be trusted about the rest. */
+/* Pins hold for every process, so an address is pinned only if all blocks that let somebody
+ * reach the name natively admit it: a private address that one block names exactly must not come
+ * to those who have the name from another block's wildcard. */
+static bool all_blocks_agree(const struct image_view *v, struct slice name, uint8_t family,
+			     const uint8_t addr[16])
+{
+	for (uint32_t b = 0; b < v->img->hdr->nblocks; b++) {
+		struct block_bits one = {0};
+		enum osh_addr_class class;
+		struct name_decision d;
+
+		one.w[b / 64] = 1ull << (b % 64);
+		image_decide_name(v->img, &one, name, &d);
+		if (d.native &&
+		    !image_address_allowed(v->img, &one, name, 0, family, addr, &class))
+			return false;
+	}
+	return true;
+}
+
+static bool all_blocks_agree_on(const struct image_view *v, struct slice name,
+				const struct resolved *res)
+{
+	for (size_t i = 0; i < res->n; i++)
+		if (!all_blocks_agree(v, name, res->a[i].family, res->a[i].addr))
+			return false;
+	return true;
+}
+
+/* As if never resolved: the kernel turns connections to the proxy, which checks each for its own
+ * blocks. */
+static int leave_to_proxy(struct resolver *r, struct name *n)
+{
+	n->refresh_at = 0;
+	return n->npins || n->expires ? names_unpin(r->names, n) : 0;
+}
+
+/* An address that nobody may have takes all pins out: who answers so is not to be trusted about
+ * the rest.  One that only this asker may not have leaves the others what they have. */
 static int refuse(struct resolver *r, struct name *n, const struct judgement *j,
 		  const struct resolved_addr *bad, uint64_t until)
 {
 	struct image_view v = j->view;
 
-	if (n->npins && allowed_for_all(&v, name_slice(n), bad->family, bad->addr))
-		return 0;
+	if (allowed_for_all(&v, name_slice(n), bad->family, bad->addr))
+		return n->npins ? 0 : leave_to_proxy(r, n);
 	n->refresh_at = 0;
 	if (n->npins == 0 && n->expires == until)
 		return 0; /* the same answer, from the cache */
@@ -296,13 +339,17 @@ static int check_and_pin(struct resolver *r, struct name *n, const struct judgem
 				      bad->addr, class);
 		return refuse(r, n, j, bad, until);
 	}
+	if (n->npins && n->expires == until)
+		return 0; /* the same answer, from the cache */
+	if (!all_blocks_agree_on(&j->view, name_slice(n), res))
+		return leave_to_proxy(r, n);
 	err = names_pin(r->names, n, res, until, loop_now(r->loop));
 	if (err == 0)
 		n->refresh_at = res->expires;
 	return err;
 }
 
-/* --------------------------------------------------------------------------------- native names -- */
+/* ------------------------------------------------------------------------------ native names -- */
 
 static void answer_pinned(struct resolver *r, const struct asker *a, const struct dns_query *q,
 			  const struct judgement *j, const struct resolved *res)
@@ -402,7 +449,7 @@ static void answer_native(struct resolver *r, const struct asker *a, const struc
 		respond(a, q, DNS_SERVFAIL, NULL);
 }
 
-/* ------------------------------------------------------------------------------------ questions -- */
+/* --------------------------------------------------------------------------------- questions -- */
 
 static void answer_question(struct resolver *r, const struct asker *a, const struct dns_query *q)
 {
@@ -507,7 +554,7 @@ void resolver_accept_tcp(struct resolver *r, int fd, const struct osh_flow *flow
 	dns_tcp_accept(r->tcp, fd, &client);
 }
 
-/* -------------------------------------------------------------------------------------- refresh -- */
+/* ----------------------------------------------------------------------------------- refresh -- */
 
 static void on_refreshed(void *arg, int error, const struct resolved *res)
 {
@@ -549,6 +596,8 @@ static void refresh_start(struct resolver *r, struct name *n)
 /* true: a look-up was started. */
 static bool refresh_if_used(struct resolver *r, struct name *n, uint64_t now)
 {
+	uint64_t connected;
+
 	if (!n->refresh_at || n->refresh_at > now || n->refresh)
 		return false;
 	if (n->npins == 0 || n->expires <= now) {
@@ -556,7 +605,8 @@ static bool refresh_if_used(struct resolver *r, struct name *n, uint64_t now)
 		return false;
 	}
 	n->refresh_at = now + REFRESH_AGAIN_NS;
-	if (names_connected(r->names, n) + IN_USE_NS <= now)
+	connected = names_connected(r->names, n);
+	if (connected == 0 || connected + IN_USE_NS <= now)
 		return false;
 	refresh_start(r, n);
 	return n->refresh;
@@ -584,26 +634,37 @@ static void refresh_cancel(struct name *n)
 	n->refresh = NULL;
 }
 
-/* --------------------------------------------------------------------------------------- reload -- */
+/* ------------------------------------------------------------------------------------ reload -- */
+
+struct rejudging {
+	struct image_view *view;
+	bool disputed; /* a pin that somebody may have, but not all blocks agree on */
+};
+
+static bool keep_pin(void *arg, struct slice name, uint8_t family, const uint8_t addr[16])
+{
+	struct rejudging *j = arg;
+
+	if (!allowed_for_all(j->view, name, family, addr))
+		return false;
+	j->disputed |= !all_blocks_agree(j->view, name, family, addr);
+	return true;
+}
 
 static void rejudge_pins(struct resolver *r, struct name *n, struct image_view *v)
 {
 	struct block_bits all = everybody();
+	struct rejudging j = {.view = v};
 	struct name_decision d;
 
-	if (n->npins == 0) {
-		/* Refused before: the new policy may see it otherwise, so as if never resolved. */
-		if (n->expires != 0)
-			(void)names_unpin(r->names, n);
-		return;
-	}
 	image_decide_name(v->img, &all, name_slice(n), &d);
-	if (d.native) {
-		(void)names_filter(r->names, n, allowed_for_all, v);
-		return;
+	if (n->npins && d.native) {
+		(void)names_filter(r->names, n, keep_pin, &j);
+		if (!j.disputed)
+			return;
 	}
-	n->refresh_at = 0;
-	(void)names_unpin(r->names, n);
+	/* Also what was refused before: the new policy may see it otherwise. */
+	(void)leave_to_proxy(r, n);
 }
 
 void resolver_policy_changed(struct resolver *r)
@@ -617,7 +678,7 @@ void resolver_policy_changed(struct resolver *r)
 		rejudge_pins(r, n, &v);
 }
 
-/* ------------------------------------------------------------------------------ for the proxy -- */
+/* ----------------------------------------------------------------------------- for the proxy -- */
 
 struct slice resolver_name(struct resolver *r, uint32_t synthetic)
 {
@@ -683,7 +744,7 @@ void resolve_cancel(struct resolve_query *q)
 	free(q);
 }
 
-/* --------------------------------------------------------------------------------- start and end -- */
+/* ----------------------------------------------------------------------------- start and end -- */
 
 static int open_udp(struct resolver *r, struct udp *u)
 {

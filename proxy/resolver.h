@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * resolver.h - the sandbox's DNS server, the synthetic addresses, and the upstream look-ups of the proxy.
+ * resolver.h - the sandbox's DNS server, the synthetic addresses, and the upstream look-ups of the
+ * proxy.
  *
- * Answers every question of the sandbox (UDP port 53 turned here by the kernel, TCP port 53 as a flow).  A
- * name gets a stable synthetic address; upstream is asked only for names that the asking process may reach
- * natively, and by the proxy when it has allowed a request.  design: docs/design.md, "Names and addresses".
+ * Answers every question of the sandbox (UDP port 53 turned here by the kernel, TCP port 53 as a
+ * flow).  A name gets a stable synthetic address; upstream is asked only for names that the asking
+ * process may reach natively, and by the proxy when it has allowed a request.  design:
+ * docs/design.md, "Names and addresses".
  */
 #pragma once
 
@@ -17,10 +19,10 @@
 
 struct resolver;
 
-/* A name that client may reach natively resolves to an address it may not: for the log, "address not allowed
- * (ADDRESS: CLASS)".  Called in the turn of the question. */
-typedef void (*resolver_refused_fn)(void *arg, const struct osh_dns_client *client, struct slice name,
-				    uint8_t family, const uint8_t addr[16],
+/* A name that client may reach natively resolves to an address it may not: for the log, "address
+ * not allowed (ADDRESS: CLASS)".  Called in the turn of the question. */
+typedef void (*resolver_refused_fn)(void *arg, const struct osh_dns_client *client,
+				    struct slice name, uint8_t family, const uint8_t addr[16],
 				    enum osh_addr_class class);
 
 struct resolver_config {
@@ -32,30 +34,33 @@ struct resolver_config {
 	int hosts;			 /* taken: memfd, lines as /etc/hosts, later lines win */
 	resolver_refused_fn on_refused;	 /* or NULL */
 	void *on_refused_arg;
-	const struct resolver_maps *maps; /* tests only: instead of map_names and map_dns_clients; copied */
+	const struct resolver_maps *maps; /* tests only: instead of the two maps; copied */
 };
 /* The descriptors are taken whatever happens; any of them may be -1 (no IPv6, no hosts).
- * Rebuilds the pool from the names map, so that a restarted proxy gives the same addresses. Call before
- * the proxy gives up access to files (c-ares reads none after this). */
+ * Rebuilds the pool from the names map, so that a restarted proxy gives the same addresses. Call
+ * before the proxy gives up access to files (c-ares reads none after this). */
 int resolver_new(const struct resolver_config *c, struct resolver **ret);
-struct resolver *resolver_free(struct resolver *r); /* takes NULL; after all resolve_query are gone */
+/* Takes NULL, returns NULL; after all resolve_query are gone. */
+struct resolver *resolver_free(struct resolver *r);
 
-/* Name behind a synthetic address (network order); n == 0: none.  Valid until the next turn of the loop. */
+/* Name behind a synthetic address (network order); n == 0: none.  Valid until the next turn of
+ * the loop. */
 struct slice resolver_name(struct resolver *r, uint32_t synthetic);
 /* A name with open flows is not evicted. */
 void resolver_hold(struct resolver *r, uint32_t synthetic);
 void resolver_release(struct resolver *r, uint32_t synthetic);
 
-/* A TCP connection to port 53 (OSH_FLOW_DNS): the resolver takes fd and serves it (2-byte lengths, RFC 7766,
- * idle time-out, bounded number). */
+/* A TCP connection to port 53 (OSH_FLOW_DNS): the resolver takes fd and serves it (2-byte
+ * lengths, RFC 7766, idle time-out, bounded number). */
 void resolver_accept_tcp(struct resolver *r, int fd, const struct osh_flow *flow);
 
 /* After a swap: pins that the new policy would not allow are taken out. */
 void resolver_policy_changed(struct resolver *r);
 
-/* Looks a name up (hosts, cache, then upstream A and AAAA).  cb is called exactly once, never before
- * resolve_start returns; error 0, or -ENOENT (NXDOMAIN or no address), -EAGAIN (SERVFAIL), -ETIMEDOUT.  Addresses
- * are NOT checked against the policy: the caller uses image_address_allowed() on each and dials what it checked. */
+/* Looks a name up (hosts, cache, then upstream A and AAAA).  cb is called exactly once, never
+ * before resolve_start returns; error 0, or -ENOENT (NXDOMAIN or no address), -EAGAIN
+ * (SERVFAIL), -ETIMEDOUT.  Addresses are NOT checked against the policy: the caller uses
+ * image_address_allowed() on each and dials what it checked. */
 struct resolve_query;
 typedef void (*resolve_fn)(void *arg, int error, const struct resolved *res);
 int resolve_start(struct resolver *r, struct slice name, resolve_fn cb, void *arg,

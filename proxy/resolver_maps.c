@@ -2,8 +2,8 @@
 /*
  * resolver_maps.c - resolver_maps.h over BPF map descriptors.
  *
- * Values are read and written whole: the descriptor is an ordinary map descriptor, so the value's size is the
- * map's, which the supervisor made from the same abi.h.
+ * Values are read and written whole: the descriptor is an ordinary map descriptor, so the value's
+ * size is the map's, which the supervisor made from the same abi.h.
  */
 #include "proxy/resolver_maps.h"
 

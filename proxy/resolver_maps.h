@@ -2,8 +2,8 @@
 /*
  * resolver_maps.h - the two kernel maps that the resolver works with, as functions.
  *
- * Production uses the BPF maps themselves; tests put tables of their own in their place.  All functions return
- * 0 or a negative errno (-ENOENT: no such key).
+ * Production uses the BPF maps themselves; tests put tables of their own in their place.  All
+ * functions return 0 or a negative errno (-ENOENT: no such key).
  */
 #pragma once
 

@@ -2,8 +2,9 @@
 /*
  * fuzz_proxy_dns.c - one datagram through the DNS reader and the writer of its answer.
  *
- * Beyond memory errors it holds them to what the resolver relies on: a plain name reads back to the bytes of the
- * question, answers keep id and question, and no answer is longer than its bound or itself taken for a query.
+ * Beyond memory errors it holds them to what the resolver relies on: a plain name reads back to the
+ * bytes of the question, answers keep id and question, and no answer is longer than its bound or
+ * itself taken for a query.
  */
 #include "proxy/dns.h"
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * fuzz_proxy_hosts.c - any text through the reader of /etc/hosts lines, then every word of it looked up.
+ * fuzz_proxy_hosts.c - any text through the reader of /etc/hosts lines, then every word of it
+ * looked up.
  */
 #include "proxy/hosts.h"
 

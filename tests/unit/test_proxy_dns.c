@@ -121,7 +121,7 @@ static int parse_only(const struct packet *p)
 	return parse(p, &q);
 }
 
-/* --------------------------------------------------------------------------------------- reading -- */
+/* ----------------------------------------------------------------------------------- reading -- */
 
 static void test_plain_query(void **s)
 {
@@ -452,8 +452,8 @@ static void test_classes(void **s)
 static void test_meta_types(void **s)
 {
 	static const unsigned bad[] = {0, 41, 249, 250, 251, 252, 253, 254, 255};
-	static const unsigned good[] = {1, 2, 5, 6, 10, 12, 15, 16, 28, 33, 35, 43, 46, 48, 64, 65, 99,
-					248, 256, 257, 32768, 65535};
+	static const unsigned good[] = {1, 2, 5, 6, 10, 12, 15, 16, 28, 33, 35, 43, 46, 48, 64, 65,
+					99, 248, 256, 257, 32768, 65535};
 
 	(void)s;
 	for (size_t i = 0; i < ARRAY_LEN(bad); i++) {
@@ -564,14 +564,15 @@ static void test_noise(void **s)
 	}
 }
 
-/* ----------------------------------------------------------------------------------------- names -- */
+/* ------------------------------------------------------------------------------------- names -- */
 
 static void test_plain_names(void **s)
 {
-	static const char *const good[] = {"a", "a.b", "_dmarc.example.com", "xn--bcher-kva.example",
-					   "a-.b", "-a", "A.B", "localhost", "1a"};
+	static const char *const good[] = {"a", "a.b", "_dmarc.example.com",
+					   "xn--bcher-kva.example", "a-.b", "-a", "A.B", "localhost", "1a"};
 	static const char *const bad[] = {"", ".", "a.", ".a", "a..b", "a b", "a/b", "a:1", "a\\.b",
-					  "*.example.com", "[::1]", "a@b", "b\xc3\xbc" "cher.example"};
+					  "*.example.com", "[::1]", "a@b",
+					  "m\xc3\xbcnchen.example"};
 
 	(void)s;
 	for (size_t i = 0; i < ARRAY_LEN(good); i++)
@@ -624,7 +625,8 @@ static void test_ptr_names(void **s)
 {
 	static const char *const bad[] = {
 		"in-addr.arpa", "1.in-addr.arpa", "2.1.18.198", "256.1.18.198.in-addr.arpa",
-		"01.1.18.198.in-addr.arpa", "1.1.18.198.in-addr.arpa.x", "1.1.1.18.198.in-addr.arpa",
+		"01.1.18.198.in-addr.arpa", "1.1.18.198.in-addr.arpa.x",
+		"1.1.1.18.198.in-addr.arpa",
 		"a.1.18.198.in-addr.arpa", "1.1.18.198.in-addr.arp", "1..18.198.in-addr.arpa",
 		"0000.1.18.198.in-addr.arpa", "-1.1.18.198.in-addr.arpa", "",
 	};
@@ -650,7 +652,7 @@ static void test_to_wire(void **s)
 	assert_int_equal(dns_name_to_wire(SLICE_LIT(""), w), 0);
 }
 
-/* --------------------------------------------------------------------------------------- writing -- */
+/* ----------------------------------------------------------------------------------- writing -- */
 
 struct record {
 	char name[1025];

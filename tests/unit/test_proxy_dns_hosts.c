@@ -78,7 +78,7 @@ static void test_malformed(void **s)
 				"fe80::1%eth0 a\n"
 				"1.2.3.4\n"
 				"1.2.3.4 a..b *.c 5.6.7.8 good\n"
-				"aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa x\n");
+				"aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa x\n");
 
 	(void)s;
 	expect(h, "a", "");
@@ -170,7 +170,8 @@ static void test_memfd(void **s)
 	assert_int_equal(hosts_read(fd, &h), 0);
 	assert_int_equal(hosts_count(h), 0);
 	hosts_free(h);
-	assert_int_equal(write(fd, "1.2.3.4 a\n", 10), 10); /* the offset is at the end: read from 0 */
+	/* This leaves the offset at the end: it must be read from 0. */
+	assert_int_equal(write(fd, "1.2.3.4 a\n", 10), 10);
 	assert_int_equal(hosts_read(fd, &h), 0);
 	expect(h, "a", "1.2.3.4");
 	hosts_free(h);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * test_proxy_names.c - the pool of synthetic addresses, over a table in place of the kernel's map and with a clock of
- * the test's own.
+ * test_proxy_names.c - the pool of synthetic addresses, over a table in place of the kernel's map
+ * and with a clock of the test's own.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -16,7 +16,7 @@
 #define S 1000000000ull
 #define T0 (100000 * S)
 
-/* ----------------------------------------------------------------------------------- the "map" -- */
+/* --------------------------------------------------------------------------------- the "map" -- */
 
 struct slot {
 	UT_hash_handle hh;
@@ -149,7 +149,7 @@ static bool known(struct names *p, const char *s)
 	return names_find(p, slice_str(s));
 }
 
-/* --------------------------------------------------------------------------------------- the pool -- */
+/* ---------------------------------------------------------------------------------- the pool -- */
 
 static void test_address_is_stable_and_well_formed(void **state)
 {
@@ -226,7 +226,7 @@ static void test_map_full(void **state)
 	table_done(&t);
 }
 
-/* -------------------------------------------------------------------------------------- eviction -- */
+/* ---------------------------------------------------------------------------------- eviction -- */
 
 static void test_flood_of_unknown_names(void **state)
 {
@@ -453,7 +453,7 @@ static void test_same_address_again(void **state)
 	table_done(&t);
 }
 
-/* ------------------------------------------------------------------------------------------ pins -- */
+/* -------------------------------------------------------------------------------------- pins -- */
 
 static struct resolved addrs4(unsigned from, unsigned n)
 {
@@ -674,7 +674,7 @@ static void test_pin_when_the_map_lost_the_name(void **state)
 	table_done(&t);
 }
 
-/* -------------------------------------------------------------------------------- restart, reload -- */
+/* --------------------------------------------------------------------------- restart, reload -- */
 
 static void test_rebuild(void **state)
 {

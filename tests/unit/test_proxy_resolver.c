@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * test_proxy_resolver.c - the resolver as a whole: real sockets on loopback, real policies, c-ares against a small
- * upstream server that the test controls (and one pass against dnsmasq), a table in place of the kernel's maps, and a
- * boot clock that the test can put forward.
+ * test_proxy_resolver.c - the resolver as a whole: real sockets on loopback, real policies, c-ares
+ * against a small upstream server that the test controls (and one pass against dnsmasq), a table in
+ * place of the kernel's maps, and a boot clock that the test can put forward.
  *
  * What it must show above all: nothing is asked upstream for a process that may not reach the name.
  */
@@ -30,7 +30,7 @@
 
 #define S 1000000000ull
 
-/* ---------------------------------------------------------------------------------- the clock -- */
+/* --------------------------------------------------------------------------------- the clock -- */
 
 static uint64_t clock_shift;
 
@@ -57,7 +57,7 @@ static uint64_t boot_now(void)
 	return (uint64_t)ts.tv_sec * S + (uint64_t)ts.tv_nsec;
 }
 
-/* ------------------------------------------------------------------------------------- the maps -- */
+/* ---------------------------------------------------------------------------------- the maps -- */
 
 struct slot {
 	UT_hash_handle hh;
@@ -74,7 +74,7 @@ struct env {
 	struct resolver *r;
 	uint64_t *current, gen;
 	struct slot *slots;
-	uint16_t dns_port;
+	uint16_t dns_port, dns_port6;
 	int sock[SOCKETS];
 	uint16_t port[SOCKETS];
 	int upstream;
@@ -83,6 +83,7 @@ struct env {
 	unsigned asked; /* queries that reached upstream */
 	unsigned refused;
 	char refused_text[200];
+	struct osh_flow_key last_key; /* asked for in dns_clients */
 };
 
 static struct slot *slot_of(struct env *e, uint32_t key)
@@ -147,10 +148,13 @@ static int t_client(void *arg, const struct osh_flow_key *key, struct osh_dns_cl
 	static const uint8_t mapped[16] = {[10] = 0xff, [11] = 0xff, [12] = 127, [15] = 1};
 	struct env *e = arg;
 
-	assert_memory_equal(key->addr, mapped, 16);
+	e->last_key = *key;
+	if (memcmp(key->addr, mapped, 16) != 0)
+		return -ENOENT;
 	for (int i = 0; i < SOCKETS - 1; i++)
 		if (key->port == e->port[i]) {
-			*ret = (struct osh_dns_client){.pid = 100 + (uint32_t)i, .has_id = i != NOBODY};
+			*ret = (struct osh_dns_client){.pid = 100 + (uint32_t)i,
+						       .has_id = i != NOBODY};
 			ret->id.exe = 1 + (uint32_t)i;
 			return 0;
 		}
@@ -159,27 +163,28 @@ static int t_client(void *arg, const struct osh_flow_key *key, struct osh_dns_cl
 
 static const struct resolver_maps_ops ops = {t_next, t_get, t_put, t_del, t_client};
 
-/* ------------------------------------------------------------------------------------- policies -- */
+/* ---------------------------------------------------------------------------------- policies -- */
 
 #define POLICY                                                                                     \
 	"version: 1\n"                                                                             \
 	"network_policies:\n"                                                                      \
 	"  native:\n"                                                                              \
 	"    endpoints:\n"                                                                         \
-	"      - {host: api.example.com, port: 443}\n"                                            \
-	"      - {host: '*.cdn.example.com', port: 443}\n"                                        \
+	"      - {host: api.example.com, port: 443}\n"                                             \
+	"      - {host: '*.cdn.example.com', port: 443}\n"                                         \
 	"    binaries: [{path: /usr/bin/curl}]\n"                                                  \
 	"  corp:\n"                                                                                \
-	"    endpoints: [{host: db.corp.example, port: 5432}]\n"                                  \
+	"    endpoints: [{host: db.corp.example, port: 5432}]\n"                                   \
 	"    binaries: [{path: /usr/bin/curl}]\n"                                                  \
 	"  ranged:\n"                                                                              \
-	"    endpoints: [{host: r.corp.example, port: 5432, allowed_ips: [10.1.0.0/16]}]\n"       \
+	"    endpoints: [{host: r.corp.example, port: 5432, allowed_ips: [10.1.0.0/16]}]\n"        \
 	"    binaries: [{path: /usr/bin/curl}]\n"                                                  \
 	"  rest:\n"                                                                                \
-	"    endpoints: [{host: rest.example.com, port: 443, protocol: rest, access: read-only}]\n" \
+	"    endpoints: [{host: rest.example.com, port: 443, protocol: rest, access: "             \
+	"read-only}]\n"                                                                            \
 	"    binaries: [{path: /usr/bin/curl}]\n"                                                  \
 	"  git:\n"                                                                                 \
-	"    endpoints: [{host: git.example.com, port: 22}]\n"                                    \
+	"    endpoints: [{host: git.example.com, port: 22}]\n"                                     \
 	"    binaries: [{path: /usr/bin/git}]\n"
 
 static int path_of(void *arg, uint32_t id, struct osh_path *ret)
@@ -198,8 +203,8 @@ static void load_policy(struct env *e, const char *text)
 {
 	struct policy_diags diags = {0};
 	struct policy *p = NULL;
-	uint8_t *image;
-	size_t n;
+	uint8_t *image = NULL;
+	size_t n = 0;
 	int fd = memfd_create("image", MFD_CLOEXEC);
 
 	if (policy_parse(slice_str(text), &diags, &p) < 0 ||
@@ -216,7 +221,7 @@ static void load_policy(struct env *e, const char *text)
 	*e->current = OSH_CURRENT(e->gen);
 }
 
-/* -------------------------------------------------------------------------------- the upstream -- */
+/* ------------------------------------------------------------------------------ the upstream -- */
 
 struct zone {
 	const char *name;
@@ -246,7 +251,8 @@ static void be16(uint8_t **p, unsigned v)
 	*(*p)++ = (uint8_t)v;
 }
 
-static void put_rr(uint8_t **p, unsigned owner, unsigned type, unsigned ttl, const void *d, size_t n)
+static void put_rr(uint8_t **p, unsigned owner, unsigned type, unsigned ttl, const void *d,
+		   size_t n)
 {
 	be16(p, owner);
 	be16(p, type);
@@ -339,6 +345,22 @@ static int udp_socket(uint16_t *ret_port)
 	return fd;
 }
 
+/* -1 where there is no IPv6. */
+static int udp_socket6(uint16_t *ret_port)
+{
+	struct sockaddr_in6 a = {.sin6_family = AF_INET6, .sin6_addr = IN6ADDR_LOOPBACK_INIT};
+	socklen_t len = sizeof(a);
+	int fd = socket(AF_INET6, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+
+	if (fd >= 0 && bind(fd, (struct sockaddr *)&a, sizeof(a)) == 0 &&
+	    getsockname(fd, (struct sockaddr *)&a, &len) == 0) {
+		*ret_port = ntohs(a.sin6_port);
+		return fd;
+	}
+	closep(&fd);
+	return -1;
+}
+
 static int memfd_of(const char *text)
 {
 	int fd = memfd_create("text", MFD_CLOEXEC);
@@ -367,7 +389,6 @@ static void start_resolver(struct env *e, uint16_t upstream_port, const char *ho
 		.loop = e->loop,
 		.images = e->images,
 		.hello = &hello,
-		.udp6 = -1,
 		.map_names = -1,
 		.map_dns_clients = -1,
 		.hosts = memfd_of(hosts),
@@ -380,6 +401,7 @@ static void start_resolver(struct env *e, uint16_t upstream_port, const char *ho
 	hello.nameservers[0].port = upstream_port;
 	memcpy(hello.nameservers[0].addr, (uint8_t[]){127, 0, 0, 1}, 4);
 	c.udp4 = udp_socket(&e->dns_port);
+	c.udp6 = udp_socket6(&e->dns_port6);
 	assert_int_equal(resolver_new(&c, &e->r), 0);
 }
 
@@ -404,8 +426,8 @@ static void setup_without_policy(struct env *e)
 	for (int i = 0; i < SOCKETS; i++)
 		e->sock[i] = udp_socket(&e->port[i]);
 	e->upstream = udp_socket(&e->upstream_port);
-	assert_int_equal(loop_add(e->loop, &e->upstream_watch, e->upstream, EPOLLIN, on_upstream, e),
-			 0);
+	assert_int_equal(
+		loop_add(e->loop, &e->upstream_watch, e->upstream, EPOLLIN, on_upstream, e), 0);
 }
 
 static void setup(struct env *e)
@@ -433,7 +455,7 @@ static void teardown(struct env *e)
 	}
 }
 
-/* -------------------------------------------------------------------------------------- asking -- */
+/* ------------------------------------------------------------------------------------ asking -- */
 
 static void on_stop(struct loop_watch *w, uint32_t events)
 {
@@ -497,15 +519,15 @@ static void send_query(struct env *e, int who, unsigned id, const char *name, un
 	uint8_t buf[512], *p = buf;
 
 	put_query(&p, id, name, type);
-	assert_int_equal(sendto(e->sock[who], buf, (size_t)(p - buf), 0, (struct sockaddr *)&to,
-				sizeof(to)),
-			 p - buf);
+	assert_int_equal(
+		sendto(e->sock[who], buf, (size_t)(p - buf), 0, (struct sockaddr *)&to, sizeof(to)),
+		p - buf);
 }
 
 struct reply {
 	int rcode; /* -1: none came */
 	unsigned id, answers;
-	uint32_t a;    /* first A record, network order */
+	uint32_t a; /* first A record, network order */
 	uint8_t rd[256];
 	size_t rd_n;
 };
@@ -579,7 +601,7 @@ static void expect_pins(struct env *e, uint32_t addr, const char *want)
 	assert_string_equal(got, want);
 }
 
-/* ------------------------------------------------------------------------------- tests: secrecy -- */
+/* ---------------------------------------------------------------------------- tests: secrecy -- */
 
 static void test_forbidden_names_never_leave(void **state)
 {
@@ -621,7 +643,8 @@ static void test_no_policy_no_query(void **state)
 
 static void test_other_types_never_leave(void **state)
 {
-	static const unsigned types[] = {2, 5, 6, 10, 15, 16, 33, 35, 43, 48, 64, 65, 99, 256, 65280};
+	static const unsigned types[] = {2,  5,	 6,  10, 15, 16,  33,	35,
+					 43, 48, 64, 65, 99, 256, 65280};
 	struct env e;
 
 	(void)state;
@@ -655,7 +678,7 @@ static void test_inspected_names_wait_for_a_request(void **state)
 	teardown(&e);
 }
 
-/* -------------------------------------------------------------------------------- tests: native -- */
+/* ----------------------------------------------------------------------------- tests: native -- */
 
 static void test_native_name(void **state)
 {
@@ -865,7 +888,7 @@ static void test_negative_answers_are_cached_and_expire(void **state)
 	teardown(&e);
 }
 
-/* ----------------------------------------------------------------------- tests: address checks -- */
+/* --------------------------------------------------------------------- tests: address checks -- */
 
 static void expect_refused(struct env *e, const char *name, const char *addr,
 			   enum osh_addr_class class)
@@ -891,12 +914,18 @@ static void test_never_allowed_addresses(void **state)
 		const char *addr;
 		enum osh_addr_class class;
 	} bad[] = {
-		{"127.0.0.1", OSH_ADDR_LOOPBACK},	{"0.0.0.0", OSH_ADDR_UNSPECIFIED},
-		{"169.254.169.254", OSH_ADDR_LINK_LOCAL}, {"224.0.0.1", OSH_ADDR_MULTICAST},
-		{"198.18.0.1", OSH_ADDR_RESERVED},	{"10.0.0.1", OSH_ADDR_PRIVATE},
-		{"::1", OSH_ADDR_LOOPBACK},		{"fe80::1", OSH_ADDR_LINK_LOCAL},
-		{"::ffff:127.0.0.1", OSH_ADDR_LOOPBACK}, {"64:ff9b::a9fe:a9fe", OSH_ADDR_LINK_LOCAL},
-		{"2002:7f00:1::", OSH_ADDR_LOOPBACK},	{"fd00::1", OSH_ADDR_PRIVATE},
+		{"127.0.0.1", OSH_ADDR_LOOPBACK},
+		{"0.0.0.0", OSH_ADDR_UNSPECIFIED},
+		{"169.254.169.254", OSH_ADDR_LINK_LOCAL},
+		{"224.0.0.1", OSH_ADDR_MULTICAST},
+		{"198.18.0.1", OSH_ADDR_RESERVED},
+		{"10.0.0.1", OSH_ADDR_PRIVATE},
+		{"::1", OSH_ADDR_LOOPBACK},
+		{"fe80::1", OSH_ADDR_LINK_LOCAL},
+		{"::ffff:127.0.0.1", OSH_ADDR_LOOPBACK},
+		{"64:ff9b::a9fe:a9fe", OSH_ADDR_LINK_LOCAL},
+		{"2002:7f00:1::", OSH_ADDR_LOOPBACK},
+		{"fd00::1", OSH_ADDR_PRIVATE},
 	};
 	char name[64];
 	struct env e;
@@ -953,6 +982,61 @@ static void test_private_addresses(void **state)
 	teardown(&e);
 }
 
+/* git has the name exactly, curl from a wildcard: what is pinned holds for both, so a private
+ * address is not. */
+static void test_blocks_that_disagree(void **state)
+{
+	struct env e;
+	struct zone *z;
+	uint32_t a;
+
+	(void)state;
+	setup(&e);
+	load_policy(&e, "version: 1\nnetwork_policies:\n"
+			"  exact:\n    endpoints: [{host: x.cdn.example.com, port: 443}]\n"
+			"    binaries: [{path: /usr/bin/git}]\n"
+			"  wild:\n    endpoints: [{host: '*.cdn.example.com', port: 443}]\n"
+			"    binaries: [{path: /usr/bin/curl}]\n");
+	resolver_policy_changed(e.r);
+	z = zone_add("x.cdn.example.com", "10.0.0.1");
+	for (int i = 0; i < 2; i++) {
+		a = ask_a(&e, GIT, "x.cdn.example.com");
+		assert_int_equal(e.refused, i);
+		expect_pins(&e, a, "");
+		assert_int_equal(slot_of(&e, a)->v.expires,
+				 0); /* never resolved: the proxy decides */
+		ask_a(&e, CURL, "x.cdn.example.com");
+		assert_int_equal(e.refused, i + 1);
+		assert_int_equal(slot_of(&e, a)->v.expires, 0);
+	}
+	z->a[0] = "93.0.0.1"; /* all agree */
+	advance(&e, 61);
+	assert_int_equal(ask_a(&e, GIT, "x.cdn.example.com"), a);
+	expect_pins(&e, a, "93.0.0.1");
+	z->a[0] = "10.0.0.1"; /* and not any more */
+	advance(&e, 61);
+	ask_a(&e, CURL, "x.cdn.example.com");
+	expect_pins(&e, a, "93.0.0.1");
+	ask_a(&e, GIT, "x.cdn.example.com");
+	expect_pins(&e, a, "");
+	/* Alone, git has its private address; with the wildcard back, it goes. */
+	load_policy(&e, "version: 1\nnetwork_policies:\n"
+			"  exact:\n    endpoints: [{host: x.cdn.example.com, port: 443}]\n"
+			"    binaries: [{path: /usr/bin/git}]\n");
+	resolver_policy_changed(e.r);
+	ask_a(&e, GIT, "x.cdn.example.com");
+	expect_pins(&e, a, "10.0.0.1");
+	load_policy(&e, "version: 1\nnetwork_policies:\n"
+			"  exact:\n    endpoints: [{host: x.cdn.example.com, port: 443}]\n"
+			"    binaries: [{path: /usr/bin/git}]\n"
+			"  wild:\n    endpoints: [{host: '*.cdn.example.com', port: 443}]\n"
+			"    binaries: [{path: /usr/bin/curl}]\n");
+	resolver_policy_changed(e.r);
+	expect_pins(&e, a, "");
+	assert_int_equal(slot_of(&e, a)->v.expires, 0);
+	teardown(&e);
+}
+
 static void test_rebinding(void **state)
 {
 	struct env e;
@@ -995,7 +1079,7 @@ static void test_rotation_keeps_old_pins(void **state)
 	teardown(&e);
 }
 
-/* -------------------------------------------------------------------- tests: refresh and reload -- */
+/* ----------------------------------------------------------------- tests: refresh and reload -- */
 
 static void test_pins_in_use_are_refreshed(void **state)
 {
@@ -1041,8 +1125,9 @@ static void test_refresh_is_only_for_what_is_allowed_now(void **state)
 	zone_add("api.example.com", "93.0.0.1");
 	a = ask_a(&e, CURL, "api.example.com");
 	asked = e.asked;
-	load_policy(&e, "version: 1\nnetwork_policies:\n  x:\n    endpoints: [{host: other.example, "
-			"port: 1}]\n    binaries: [{path: /usr/bin/curl}]\n");
+	load_policy(&e,
+		    "version: 1\nnetwork_policies:\n  x:\n    endpoints: [{host: other.example, "
+		    "port: 1}]\n    binaries: [{path: /usr/bin/curl}]\n");
 	resolver_policy_changed(e.r);
 	expect_pins(&e, a, "");
 	slot_of(&e, a)->v.used = boot_now();
@@ -1102,8 +1187,9 @@ static void test_policy_change_during_a_look_up(void **state)
 	loop_del(e.loop, &e.upstream_watch);
 	send_query(&e, CURL, 7, "api.example.com", 1);
 	run_until(&e, -1, 50);
-	load_policy(&e, "version: 1\nnetwork_policies:\n  x:\n    endpoints: [{host: other.example, "
-			"port: 1}]\n    binaries: [{path: /usr/bin/curl}]\n");
+	load_policy(&e,
+		    "version: 1\nnetwork_policies:\n  x:\n    endpoints: [{host: other.example, "
+		    "port: 1}]\n    binaries: [{path: /usr/bin/curl}]\n");
 	resolver_policy_changed(e.r);
 	assert_int_equal(loop_add(e.loop, &e.upstream_watch, e.upstream, EPOLLIN, on_upstream, &e),
 			 0);
@@ -1111,6 +1197,8 @@ static void test_policy_change_during_a_look_up(void **state)
 	assert_int_equal(r.rcode, 0);
 	assert_int_equal(r.answers, 1);
 	expect_pins(&e, r.a, "");
+	assert_int_equal(slot_of(&e, r.a)->v.expires, 0);
+	assert_int_equal(e.refused, 0);
 	teardown(&e);
 }
 
@@ -1133,7 +1221,7 @@ static void test_restart_keeps_addresses(void **state)
 	teardown(&e);
 }
 
-/* ------------------------------------------------------------------------ tests: the host's names -- */
+/* ------------------------------------------------------------------- tests: the host's names -- */
 
 static void test_hosts(void **state)
 {
@@ -1195,8 +1283,8 @@ static void test_ptr(void **state)
 	(void)state;
 	setup(&e);
 	a = ntohl(ask_a(&e, GIT, "some.example"));
-	snprintf(name, sizeof(name), "%u.%u.%u.%u.in-addr.arpa", a & 255, a >> 8 & 255, a >> 16 & 255,
-		 a >> 24);
+	snprintf(name, sizeof(name), "%u.%u.%u.%u.in-addr.arpa", a & 255, a >> 8 & 255,
+		 a >> 16 & 255, a >> 24);
 	r = ask(&e, GIT, name, DNS_TYPE_PTR);
 	assert_int_equal(r.rcode, 0);
 	assert_int_equal(r.rd_n, dns_name_to_wire(SLICE_LIT("some.example"), wire));
@@ -1212,7 +1300,37 @@ static void test_ptr(void **state)
 	teardown(&e);
 }
 
-/* ---------------------------------------------------------------------------------- tests: floods -- */
+static void test_ipv6_socket(void **state)
+{
+	struct sockaddr_in6 to = {.sin6_family = AF_INET6, .sin6_addr = IN6ADDR_LOOPBACK_INIT};
+	struct in6_addr loopback6 = IN6ADDR_LOOPBACK_INIT;
+	uint8_t buf[512], *p = buf;
+	struct reply r;
+	struct env e;
+	uint16_t port;
+	int fd = udp_socket6(&port);
+	ssize_t n;
+
+	(void)state;
+	if (fd < 0)
+		skip();
+	setup(&e);
+	to.sin6_port = htons(e.dns_port6);
+	put_query(&p, 9, "some.example", 1);
+	assert_int_equal(sendto(fd, buf, (size_t)(p - buf), 0, (struct sockaddr *)&to, sizeof(to)),
+			 p - buf);
+	assert_true(run_until(&e, fd, 2000));
+	n = recv(fd, buf, sizeof(buf), 0);
+	assert_true(n > 0);
+	r = read_reply(buf, (size_t)n);
+	assert_int_equal(r.answers, 1);
+	assert_memory_equal(e.last_key.addr, &loopback6, 16);
+	assert_int_equal(e.last_key.port, port);
+	close(fd);
+	teardown(&e);
+}
+
+/* ----------------------------------------------------------------------------- tests: floods -- */
 
 static void test_flood(void **state)
 {
@@ -1267,7 +1385,7 @@ static void test_garbage_is_survived(void **state)
 	teardown(&e);
 }
 
-/* ------------------------------------------------------------------------------------ tests: TCP -- */
+/* -------------------------------------------------------------------------------- tests: TCP -- */
 
 /* The resolver's end of a new connection of `who` is handed over; returns the client's. */
 static int tcp_open(struct env *e, int who)
@@ -1402,7 +1520,11 @@ static void test_tcp_bad_lengths_and_drops(void **state)
 	assert_true(tcp_closed(&e, fd, 1000));
 	close(fd);
 	fd = tcp_open(&e, CURL);
-	assert_int_equal(send(fd, "\0\x0c" "AA\x01\0\0\2\0\0\0\0\0\0", 14, 0), 14);
+	assert_int_equal(send(fd,
+			      "\0\x0c"
+			      "AA\x01\0\0\2\0\0\0\0\0\0",
+			      14, 0),
+			 14);
 	assert_true(tcp_read(&e, fd, &r));
 	assert_int_equal(r.rcode, DNS_FORMERR);
 	close(fd);
@@ -1458,7 +1580,7 @@ static void test_tcp_gone_while_waiting(void **state)
 	close(fd);
 }
 
-/* --------------------------------------------------------------------------- tests: the proxy's side -- */
+/* ------------------------------------------------------------------- tests: the proxy's side -- */
 
 struct got {
 	unsigned called;
@@ -1584,7 +1706,7 @@ static void test_hold(void **state)
 	teardown(&e);
 }
 
-/* ------------------------------------------------------------------------------ tests: for real -- */
+/* --------------------------------------------------------------------------- tests: for real -- */
 
 static int map_new(enum bpf_map_type type, unsigned key, unsigned value)
 {
@@ -1706,6 +1828,7 @@ int main(void)
 		cmocka_unit_test(test_never_allowed_addresses),
 		cmocka_unit_test(test_all_addresses_must_pass),
 		cmocka_unit_test(test_private_addresses),
+		cmocka_unit_test(test_blocks_that_disagree),
 		cmocka_unit_test(test_rebinding),
 		cmocka_unit_test(test_rotation_keeps_old_pins),
 		cmocka_unit_test(test_pins_in_use_are_refreshed),
@@ -1717,6 +1840,7 @@ int main(void)
 		cmocka_unit_test(test_no_nameservers),
 		cmocka_unit_test(test_localhost_and_odd_names),
 		cmocka_unit_test(test_ptr),
+		cmocka_unit_test(test_ipv6_socket),
 		cmocka_unit_test(test_flood),
 		cmocka_unit_test(test_garbage_is_survived),
 		cmocka_unit_test(test_tcp),
