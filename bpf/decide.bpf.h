@@ -204,51 +204,63 @@ static long addr_step(__u32 i, void *arg)
 
 enum verdict { V_DENY, V_NATIVE, V_PROXY };
 
-/* The decision for destination d (name_addr, or a literal address) by a caller with these bits.  The block that user
- * space names in the log is computed there, from the same image. */
-static __always_inline enum verdict decide(void *img, __u64 cur, const __u64 *caller, const struct osh_dst *d,
-					   __u32 *reason)
-{
-	const struct osh_img_hdr *h = img_hdr(img);
-	const struct osh_img_dstset *s;
-	__u32 state, set, states, cells;
-	__u64 any = 0, proxy = 0, covered = 0;
+#define JUDGED(verdict, reason) ((__u32)(verdict) << 8 | (__u32)(reason))
+#define JUDGED_VERDICT(j) ((enum verdict)((j) >> 8 & 0xff))
+#define JUDGED_REASON(j) ((j) & 0xff)
 
-	*reason = OSH_R_NO_MATCH;
+/* State of `dst` behind the destination, before the port. */
+static __always_inline __u32 dst_state(void *img, const struct osh_img_hdr *h, __u64 cur, const struct osh_dst *d)
+{
+	struct addr_run c = {.cur = cur, .states_off = h->dst.states_off, .cells_off = h->dst.cells_off};
+
+	if (d->name_addr)
+		return name_state(d->name_addr, cur);
+	c.len = d->family == 4 ? 4 : 16;
+	__builtin_memcpy(c.b, d->addr, 16);
+	c.state = dfa_step(img, c.states_off, c.cells_off, h->dst.start, d->family == 4 ? '4' : '6');
+	bpf_loop(16, addr_step, &c, 0);
+	return c.state;
+}
+
+/* The decision for destination d by the process tgid, whose record the caller has found valid.  The block that user
+ * space names in the log is computed there, from the same image.  A global function: verified once, not once for each
+ * place that calls it. */
+__noinline __u32 judge(__u32 tgid, __u64 cur, const struct osh_dst *d)
+{
+	struct osh_proc *r = bpf_map_lookup_elem(&procs, &tgid);
+	void *img = image_of(cur);
+	const struct osh_img_hdr *h;
+	const struct osh_img_dstset *s;
+	__u64 any = 0, proxy = 0, covered = 0;
+	struct bits_ctx caller;
+	__u32 state, set, states, cells;
+
+	if (!d || !r || !img || !OSH_CURRENT_GEN(cur))
+		return JUDGED(V_DENY, OSH_R_NO_POLICY);
+	h = img_hdr(img);
 	if (!h)
-		return V_DENY;
+		return JUDGED(V_DENY, OSH_R_NO_POLICY);
 	states = h->dst.states_off;
 	cells = h->dst.cells_off;
-	if (d->name_addr) {
-		state = name_state(d->name_addr, cur);
-	} else {
-		struct addr_run c = {.cur = cur, .states_off = states, .cells_off = cells};
-
-		c.len = d->family == 4 ? 4 : 16;
-		__builtin_memcpy(c.b, d->addr, 16);
-		c.state = dfa_step(img, states, cells, h->dst.start, d->family == 4 ? '4' : '6');
-		bpf_loop(16, addr_step, &c, 0);
-		state = c.state;
-	}
+	state = dst_state(img, h, cur, d);
 	state = dfa_step(img, states, cells, state, (__u8)(d->port >> 8));
 	state = dfa_step(img, states, cells, state, (__u8)d->port);
 	set = dfa_accept(img, states, state);
 	if (!set || set >= h->ndstsets)
-		return V_DENY;
+		return JUDGED(V_DENY, OSH_R_NO_MATCH);
 	s = img_at(img, h->dstset_off + set * sizeof(*s), sizeof(*s));
 	if (!s)
-		return V_DENY;
+		return JUDGED(V_DENY, OSH_R_NO_MATCH);
+	caller_bits(r, tgid, cur, img, &caller);
 #pragma unroll
 	for (int k = 0; k < OSH_BLOCK_WORDS; k++) {
-		any |= s->any[k] & caller[k];
+		any |= s->any[k] & caller.bits[k];
 		covered |= s->any[k];
-		proxy |= s->proxy[k] & caller[k];
+		proxy |= s->proxy[k] & caller.bits[k];
 	}
-	if (!any) {
-		if (covered)
-			*reason = OSH_R_BINARY;
-		return V_DENY;
-	}
-	*reason = OSH_R_NONE;
-	return proxy ? V_PROXY : V_NATIVE;
+	if (any)
+		return JUDGED(proxy ? V_PROXY : V_NATIVE, OSH_R_NONE);
+	if (!covered)
+		return JUDGED(V_DENY, OSH_R_NO_MATCH);
+	return JUDGED(V_DENY, r->id.taint ? OSH_R_TAINTED : OSH_R_BINARY);
 }

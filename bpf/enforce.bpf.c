@@ -71,10 +71,12 @@ static __always_inline void mapped4(__u8 *addr, __be32 a)
 	w[3] = a;
 }
 
-static __always_inline bool is_host_addr(const struct osh_dst *d)
+__noinline int is_host_addr(const struct osh_dst *d)
 {
 	struct addr_key k;
 
+	if (!d)
+		return 1;
 	if (d->family == 4)
 		mapped4(k.addr, *(const __u32 *)d->addr);
 	else
@@ -82,12 +84,16 @@ static __always_inline bool is_host_addr(const struct osh_dst *d)
 	return bpf_map_lookup_elem(&host_addrs, &k) != NULL;
 }
 
-static __always_inline enum osh_addr_class class_of(__u8 family, const __u8 *addr)
+/* enum osh_addr_class of d->addr. */
+__noinline int class_of(const struct osh_dst *d)
 {
-	const __u32 *a = (const __u32 *)addr;
+	const __u32 *a;
 	__u32 w[4];
 
-	if (family == 4)
+	if (!d)
+		return OSH_ADDR_RESERVED;
+	a = (const __u32 *)d->addr;
+	if (d->family == 4)
 		return osh_addr_class4(bpf_ntohl(a[0]));
 	for (int i = 0; i < 4; i++)
 		w[i] = bpf_ntohl(a[i]);
@@ -201,24 +207,50 @@ static __always_inline struct osh_event *event_new(__u32 kind, __u32 action, __u
 	return e;
 }
 
-static __always_inline int deny(__u32 kind, __u32 reason, __u32 aux, __u32 proto, __u64 cur,
-				const struct osh_dst *d)
+/* One event of the calling process.  Global functions: verified once, not at each of their many calls. */
+__noinline int deny_event(__u32 what, __u32 aux, __u64 cur, const struct osh_dst *d)
 {
-	struct osh_event *e = event_new(kind, OSH_DENY, reason);
-	__u32 tgid;
+	struct osh_event *e = event_new(what & 0xff, OSH_DENY, what >> 8 & 0xff);
 	struct osh_proc *r;
+	__u32 tgid;
 
-	if (e) {
-		e->gen = OSH_CURRENT_GEN(cur);
-		e->aux = aux;
-		e->proto = proto;
-		if (d)
-			e->dst = *d;
-		r = proc_current(&tgid);
-		if (r)
-			e->id = r->id;
-		event_submit(e);
-	}
+	if (!e)
+		return 0;
+	e->gen = OSH_CURRENT_GEN(cur);
+	e->aux = aux;
+	e->proto = what >> 16;
+	if (d)
+		e->dst = *d;
+	r = proc_current(&tgid);
+	if (r)
+		e->id = r->id;
+	event_submit(e);
+	return 0;
+}
+
+__noinline int allow_event(__u32 verdict, __u64 cur, const struct osh_dst *d)
+{
+	struct osh_event *e = event_new(OSH_EV_CONNECT, OSH_ALLOW, 0);
+	struct osh_proc *r;
+	__u32 tgid;
+
+	if (!e)
+		return 1;
+	e->gen = OSH_CURRENT_GEN(cur);
+	e->verdict = verdict;
+	e->proto = IPPROTO_TCP;
+	if (d)
+		e->dst = *d;
+	r = proc_current(&tgid);
+	if (r)
+		e->id = r->id;
+	event_submit(e);
+	return 1;
+}
+
+static __always_inline int deny(__u32 kind, __u32 reason, __u32 aux, __u32 proto, __u64 cur, const struct osh_dst *d)
+{
+	deny_event(kind | reason << 8 | proto << 16, aux, cur, d);
 	return 0;
 }
 
@@ -257,48 +289,37 @@ static __always_inline enum listener_owner listener_at(struct bpf_sock_addr *ctx
 
 /* ------------------------------------------------------------------------------------- connect -- */
 
-/* Picks a pinned address that the socket's family reaches.  Index, -1 for none of that family, -2 for one that must
- * never be dialled. */
-static __always_inline int pin_choose(struct osh_name *n, bool v6, struct osh_dst *d)
+struct pick {
+	__u32 name;
+	__u32 v4_only;
+	__u32 start;
+	__u32 now; /* boot clock, s */
+	__s32 chosen;
+};
+
+static long pick_step(__u32 i, void *arg)
 {
-	__u32 start = n->rotate++, now = (__u32)(bpf_ktime_get_boot_ns() / 1000000000ull);
-	int second = -1;
+	struct pick *c = arg;
+	struct osh_name *n = bpf_map_lookup_elem(&names, &c->name);
+	__u32 k = (c->start + i) & (OSH_PIN_MAX - 1);
 
-	for (__u32 i = 0; i < OSH_PIN_MAX; i++) {
-		__u32 k = (start + i) & (OSH_PIN_MAX - 1);
-		struct osh_pin *p = &n->pins[k];
-
-		if (k >= n->npins || (!v6 && p->family != 4))
-			continue;
-		if (p->failed && now - p->failed < PIN_RETRY_S) {
-			second = (int)k;
-			continue;
-		}
-		second = (int)k;
-		break;
-	}
-	if (second < 0)
-		return -1;
-	d->family = n->pins[second & (OSH_PIN_MAX - 1)].family;
-	__builtin_memcpy(d->addr, n->pins[second & (OSH_PIN_MAX - 1)].addr, 16);
-	if (OSH_ADDR_NEVER(class_of(d->family, d->addr)) || is_host_addr(d))
-		return -2;
-	return second;
+	if (!n)
+		return 1;
+	if (k >= n->npins || (c->v4_only && n->pins[k].family != 4))
+		return 0;
+	c->chosen = (__s32)k;
+	return !n->pins[k].failed || c->now - n->pins[k].failed >= PIN_RETRY_S;
 }
 
-static __always_inline int allow_event(const struct osh_proc *r, __u64 cur, const struct osh_dst *d, __u32 verdict)
+/* Index of the pinned address to dial next: rotates, reaches with the socket's family, avoids one that has just failed
+ * while there is another; -1: none of that family. */
+static __always_inline int pin_choose(struct osh_name *n, __u32 name, bool v6, __u64 now)
 {
-	struct osh_event *e = event_new(OSH_EV_CONNECT, OSH_ALLOW, 0);
+	struct pick c = {.name = name, .v4_only = !v6, .start = n->rotate++, .chosen = -1};
 
-	if (e) {
-		e->gen = OSH_CURRENT_GEN(cur);
-		e->verdict = verdict;
-		e->proto = IPPROTO_TCP;
-		e->id = r->id;
-		e->dst = *d;
-		event_submit(e);
-	}
-	return 1;
+	c.now = (__u32)(now / 1000000000ull);
+	bpf_loop(OSH_PIN_MAX, pick_step, &c, 0);
+	return c.chosen;
 }
 
 static __always_inline void flow_fill(struct sock_state *st, const struct osh_proc *r, __u32 tgid, __u64 cur,
@@ -329,7 +350,8 @@ static __always_inline int to_proxy(struct bpf_sock_addr *ctx, bool v6, struct s
 	st->has_flow = 1;
 	bpf_map_delete_elem(&natives, &cookie);
 	dst_to_loopback(ctx, v6, d->family, cfg_proxy_port4, cfg_proxy_port6);
-	return allow_event(r, cur, d, kind);
+	allow_event(kind, cur, d);
+	return 1;
 }
 
 static __always_inline int to_native(struct bpf_sock_addr *ctx, bool v6, struct sock_state *st,
@@ -338,6 +360,7 @@ static __always_inline int to_native(struct bpf_sock_addr *ctx, bool v6, struct 
 {
 	struct osh_name *name;
 	int pin = -1;
+	__u32 at;
 
 	if (d->name_addr) {
 		name = bpf_map_lookup_elem(&names, &d->name_addr);
@@ -346,17 +369,16 @@ static __always_inline int to_native(struct bpf_sock_addr *ctx, bool v6, struct 
 		name->used = bpf_ktime_get_boot_ns();
 		if (name->expires && name->expires < name->used)
 			return deny(OSH_EV_CONNECT, OSH_R_NAME_EXPIRED, 0, IPPROTO_TCP, cur, d);
-		if (!name->npins && name->expires) { /* refused by the resolver, which left the address in pins[0] */
-			d->family = name->pins[0].family;
-			__builtin_memcpy(d->addr, name->pins[0].addr, 16);
-			return deny(OSH_EV_CONNECT, OSH_R_ADDRESS, class_of(d->family, d->addr), IPPROTO_TCP, cur, d);
-		}
-		pin = name->npins ? pin_choose(name, v6, d) : -1;
-		if (pin == -2)
-			return deny(OSH_EV_CONNECT, OSH_R_ADDRESS, class_of(d->family, d->addr), IPPROTO_TCP, cur, d);
+		pin = name->npins ? pin_choose(name, d->name_addr, v6, name->used) : -1;
 		/* Never resolved, or only addresses of the other family: the proxy resolves, judges and relays. */
-		if (pin < 0)
+		if (pin < 0 && (name->npins || !name->expires))
 			return to_proxy(ctx, v6, st, r, tgid, cur, d, OSH_FLOW_RELAY, cookie);
+		at = pin < 0 ? 0 : (__u32)pin & (OSH_PIN_MAX - 1);
+		/* No pin at all: the resolver refused an address of the answer and left it in pins[0]. */
+		d->family = name->pins[at].family;
+		__builtin_memcpy(d->addr, name->pins[at].addr, 16);
+		if (pin < 0 || OSH_ADDR_NEVER(class_of(d)) || is_host_addr(d))
+			return deny(OSH_EV_CONNECT, OSH_R_ADDRESS, class_of(d), IPPROTO_TCP, cur, d);
 	}
 	flow_fill(st, r, tgid, cur, d, OSH_FLOW_NATIVE, cookie);
 	if (bpf_map_update_elem(&natives, &cookie, &st->flow, BPF_ANY)) {
@@ -372,7 +394,8 @@ static __always_inline int to_native(struct bpf_sock_addr *ctx, bool v6, struct 
 		st->pin_index = (__u32)pin;
 		dst_write(ctx, v6, d->family, d->addr, d->port);
 	}
-	return allow_event(r, cur, d, OSH_FLOW_NATIVE);
+	allow_event(OSH_FLOW_NATIVE, cur, d);
+	return 1;
 }
 
 /* UDP and TCP port 53: whatever server the program means, it is ours. */
@@ -408,13 +431,10 @@ static __always_inline int on_connect(struct bpf_sock_addr *ctx, bool v6)
 {
 	struct sock_state *st = sock_of(ctx->sk);
 	__u64 cur = current_load(), cookie;
-	struct bits_ctx caller;
 	enum osh_addr_class cls;
-	enum verdict v;
 	struct osh_proc *r;
 	struct osh_dst d;
-	__u32 reason, tgid;
-	void *img;
+	__u32 judged, tgid;
 
 	dst_read(ctx, v6, &d);
 	r = proc_current(&tgid);
@@ -434,7 +454,7 @@ static __always_inline int on_connect(struct bpf_sock_addr *ctx, bool v6)
 		return to_proxy(ctx, v6, st, r, tgid, cur, &d, OSH_FLOW_DNS, cookie);
 
 	if (!d.name_addr) {
-		cls = class_of(d.family, d.addr);
+		cls = class_of(&d);
 		if (cls == OSH_ADDR_LOOPBACK || cls == OSH_ADDR_UNSPECIFIED || is_host_addr(&d)) {
 			st->has_peer = 0;
 			st->has_flow = 0;
@@ -446,19 +466,15 @@ static __always_inline int on_connect(struct bpf_sock_addr *ctx, bool v6)
 		return deny(OSH_EV_CONNECT, OSH_R_NAME_EXPIRED, 0, IPPROTO_TCP, cur, &d);
 	}
 
-	img = image_of(cur);
-	if (!OSH_CURRENT_GEN(cur) || !img)
-		return deny(OSH_EV_CONNECT, OSH_R_NO_POLICY, 0, IPPROTO_TCP, cur, &d);
-	caller_bits(r, tgid, cur, img, &caller);
-	v = decide(img, cur, caller.bits, &d, &reason);
-	if (v == V_DENY) {
-		if (reason == OSH_R_BINARY && r->id.taint)
-			reason = OSH_R_TAINTED;
-		return deny(OSH_EV_CONNECT, reason, 0, IPPROTO_TCP, cur, &d);
-	}
-	if (v == V_NATIVE)
+	judged = judge(tgid, cur, &d);
+	switch (JUDGED_VERDICT(judged)) {
+	case V_NATIVE:
 		return to_native(ctx, v6, st, r, tgid, cur, &d, cookie);
-	return to_proxy(ctx, v6, st, r, tgid, cur, &d, OSH_FLOW_L7, cookie);
+	case V_PROXY:
+		return to_proxy(ctx, v6, st, r, tgid, cur, &d, OSH_FLOW_L7, cookie);
+	default:
+		return deny(OSH_EV_CONNECT, JUDGED_REASON(judged), 0, IPPROTO_TCP, cur, &d);
+	}
 }
 
 SEC("cgroup/connect4")
@@ -791,7 +807,7 @@ static __always_inline int proxy_may(struct bpf_sock_addr *ctx, bool v6)
 		return 1;
 	if (ctx->protocol != IPPROTO_TCP)
 		return 0;
-	return !OSH_ADDR_NEVER(class_of(d.family, d.addr)) && !is_host_addr(&d);
+	return !OSH_ADDR_NEVER(class_of(&d)) && !is_host_addr(&d);
 }
 
 SEC("cgroup/connect4")
@@ -814,7 +830,7 @@ static __always_inline int proxy_sends(struct bpf_sock_addr *ctx, bool v6)
 
 	dst_read(ctx, v6, &d);
 	if (sk && (sk->src_port == cfg_dns_port4 || sk->src_port == cfg_dns_port6) &&
-	    class_of(d.family, d.addr) == OSH_ADDR_LOOPBACK)
+	    class_of(&d) == OSH_ADDR_LOOPBACK)
 		return 1;
 	return proxy_may(ctx, v6);
 }

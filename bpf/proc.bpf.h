@@ -222,26 +222,24 @@ struct env_ctx {
 	__u32 done;
 };
 
-static __always_inline void env_name(struct env_ctx *c, const struct exec_scratch *x)
+static long env_compare(__u32 i, void *arg)
 {
-	const __u64 *w = (const __u64 *)x->env;
-	__u8 bucket = (__u8)((__u8)x->env[0] * 31 + (__u8)x->env[1]);
+	struct env_ctx *c = arg;
+	__u32 zero = 0;
+	const struct exec_scratch *x = bpf_map_lookup_elem(&exec_scratch, &zero);
+	const __u64 *w;
 
-	if (!env_bucket[bucket])
-		return;
-	for (__u32 i = 0; i < OSH_ENV_VARS_MAX; i++) {
-		if (i >= env_nvars)
-			return;
-		if ((w[0] & env_vars[i].mask[0]) == env_vars[i].w[0] &&
-		    (w[1] & env_vars[i].mask[1]) == env_vars[i].w[1] &&
-		    (w[2] & env_vars[i].mask[2]) == env_vars[i].w[2]) {
-			if (env_vars[i].taint)
-				c->taint = env_vars[i].taint;
-			else
-				c->script = 1;
-			return;
-		}
-	}
+	if (!x || i >= env_nvars || i >= OSH_ENV_VARS_MAX)
+		return 1;
+	w = (const __u64 *)x->env;
+	if ((w[0] & env_vars[i].mask[0]) != env_vars[i].w[0] || (w[1] & env_vars[i].mask[1]) != env_vars[i].w[1] ||
+	    (w[2] & env_vars[i].mask[2]) != env_vars[i].w[2])
+		return 0;
+	if (env_vars[i].taint)
+		c->taint = env_vars[i].taint;
+	else
+		c->script = 1;
+	return 1;
 }
 
 static long env_step(__u32 i, void *arg)
@@ -263,8 +261,8 @@ static long env_step(__u32 i, void *arg)
 		c->done = 1;
 		return 1;
 	}
-	if (!c->inside && n > 3)
-		env_name(c, x);
+	if (!c->inside && n > 3 && env_bucket[(__u8)((__u8)x->env[0] * 31 + (__u8)x->env[1])])
+		bpf_loop(OSH_ENV_VARS_MAX, env_compare, c, 0);
 	/* A full chunk has no NUL of the variable's own: go on inside it. */
 	c->inside = n == ENV_CHUNK;
 	c->at += c->inside ? ENV_CHUNK - 1 : n;

@@ -261,7 +261,10 @@ static void on_proxy(struct loop_watch *w, uint32_t events);
 static void on_restart(struct loop_timer *t)
 {
 	struct supervisor *s = t->arg;
-	int r = proxy_spawn(s);
+	int r = proxy_fork(s);
+
+	if (r == 0)
+		r = proxy_hello(s);
 
 	if (r < 0) {
 		eventlog_note(&s->events, LOG_L_ERROR, "sandbox", "the proxy could not be restarted", "error",
@@ -270,9 +273,9 @@ static void on_restart(struct loop_timer *t)
 	}
 }
 
-int proxy_spawn(struct supervisor *s)
+int proxy_fork(struct supervisor *s)
 {
-	int sv[2], r, room = 4 << 20;
+	int sv[2], room = 4 << 20;
 	pid_t pid;
 
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, sv) < 0)
@@ -294,7 +297,13 @@ int proxy_spawn(struct supervisor *s)
 	s->proxy.ready = false;
 	s->proxy.acked = 0;
 	s->proxy.started_ns = supervise_now();
-	r = loop_add(s->loop, &s->proxy.watch, sv[0], EPOLLIN, on_proxy, s);
+	return 0;
+}
+
+int proxy_hello(struct supervisor *s)
+{
+	int r = loop_add(s->loop, &s->proxy.watch, s->proxy.sock, EPOLLIN, on_proxy, s);
+
 	if (r == 0)
 		r = hello(s);
 	for (int i = 0; i < OSH_SLOTS && r == 0; i++)

@@ -260,7 +260,10 @@ static int kernel_side(struct supervisor *s)
 
 static int start(struct supervisor *s)
 {
-	int r = directories(s);
+	int r;
+
+	s->began_ns = supervise_now();
+	r = directories(s);
 
 	if (r < 0)
 		return r;
@@ -274,14 +277,30 @@ static int start(struct supervisor *s)
 	r = proxy_listen(s);
 	if (r < 0)
 		return supervise_fail(s, "listeners on loopback: %s; is lo up?", strerror(-r));
-	r = kernel_side(s);
-	if (r < 0)
-		return r;
-	r = proxy_spawn(s);
+	r = proxy_fork(s); /* it loads its libraries while we load the kernel's programs */
+	if (r == 0) {
+		r = kernel_side(s);
+		if (r < 0)
+			return r;
+		s->kernel_ns = supervise_now();
+		r = proxy_hello(s);
+	}
 	if (r < 0)
 		return supervise_fail(s, "the proxy did not start: %s", strerror(-r));
 	loop_timer_set(s->loop, &s->tick, TICK_MS, on_tick, s);
 	return 0;
+}
+
+static void note_started(struct supervisor *s)
+{
+	uint64_t now = supervise_now();
+	char kernel[24], proxy[24], walls[24];
+
+	snprintf(kernel, sizeof(kernel), "%.1f", (double)(s->kernel_ns - s->began_ns) / 1e6);
+	snprintf(proxy, sizeof(proxy), "%.1f", (double)(s->proxy_ns - s->kernel_ns) / 1e6);
+	snprintf(walls, sizeof(walls), "%.1f", (double)(now - s->proxy_ns) / 1e6);
+	eventlog_note(&s->events, LOG_L_INFO, "sandbox", "sandbox started", "user", s->args.user, "kernel_ms", kernel,
+		      "proxy_ms", proxy, "walls_ms", walls, NULL);
 }
 
 void supervise_advance(struct supervisor *s)
@@ -291,6 +310,7 @@ void supervise_advance(struct supervisor *s)
 	if (s->stopping)
 		return;
 	if (!s->init.pid && !s->init.ready && s->proxy.ready && s->gen == 1) {
+		s->proxy_ns = supervise_now();
 		r = init_spawn(s);
 		if (r < 0)
 			supervise_fail(s, "the launcher did not start: %s", strerror(-r));
@@ -303,7 +323,7 @@ void supervise_advance(struct supervisor *s)
 			return;
 		}
 		s->started = (uint64_t)time(NULL);
-		eventlog_note(&s->events, LOG_L_INFO, "sandbox", "sandbox started", "user", s->args.user, NULL);
+		note_started(s);
 		log_flush(s->log);
 		(void)control_send(s->starter->fd, CTL_OK, s->name, strlen(s->name), NULL, 0);
 		s->starter = NULL;

@@ -90,7 +90,8 @@ struct supervisor {
 	uint64_t next_gen;
 	uint64_t revision;	/* of the policy, for people: counts successful loads */
 	uint64_t policy_loaded; /* wall clock, s */
-	uint64_t started;
+	uint64_t started;	/* wall clock, s */
+	uint64_t began_ns, kernel_ns, proxy_ns; /* boot clock: where the time of the start goes */
 	struct log *log;
 	struct eventlog events;
 	void *ring; /* struct ring_buffer */
@@ -121,7 +122,8 @@ uint64_t supervise_now(void); /* boot clock, ns */
 
 /* proxyctl.c */
 int proxy_listen(struct supervisor *s); /* in the proxy's cgroup */
-int proxy_spawn(struct supervisor *s);
+int proxy_fork(struct supervisor *s);  /* starts the program, which waits for */
+int proxy_hello(struct supervisor *s); /* its descriptors and the images */
 int proxy_send_image(struct supervisor *s, const struct published *p);
 void proxy_swapped(struct supervisor *s);
 void proxy_drain(struct supervisor *s);
