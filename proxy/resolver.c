@@ -31,7 +31,7 @@
 #include "proxy/lookup.h"
 #include "proxy/names.h"
 
-#define ANSWER_TTL 60		/* seconds; the address is stable: bounds only the sandbox's caches */
+#define ANSWER_TTL 60		/* seconds; the address is stable, this only bounds caches */
 #define PENDING_MAX 1024	/* questions that wait for upstream */
 #define PENDING_PER_PID 64
 #define UDP_BATCH 64		/* datagrams taken in one turn */

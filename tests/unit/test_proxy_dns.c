@@ -569,7 +569,8 @@ static void test_noise(void **s)
 static void test_plain_names(void **s)
 {
 	static const char *const good[] = {"a", "a.b", "_dmarc.example.com",
-					   "xn--bcher-kva.example", "a-.b", "-a", "A.B", "localhost", "1a"};
+					   "xn--bcher-kva.example", "a-.b", "-a", "A.B", "localhost",
+					   "1a"};
 	static const char *const bad[] = {"", ".", "a.", ".a", "a..b", "a b", "a/b", "a:1", "a\\.b",
 					  "*.example.com", "[::1]", "a@b",
 					  "m\xc3\xbcnchen.example"};
