@@ -16,7 +16,7 @@
 #define EXT_ECH 0xfe0d
 #define EXTENSIONS_MAX 128
 
-/* Bytes not yet read; a read beyond the end sets bad and gives zeros. */
+/* Bytes not yet read; a read beyond the end sets bad, gives zeros, and leaves nothing: every loop ends. */
 struct cursor {
 	struct slice s;
 	bool bad;
@@ -28,6 +28,7 @@ static struct slice take(struct cursor *c, size_t n)
 
 	if (c->bad || n > c->s.n) {
 		c->bad = true;
+		c->s.n = 0;
 		return (struct slice){0};
 	}
 	c->s.p += n;
@@ -192,7 +193,7 @@ static enum hello_result join_records(struct slice in, uint8_t *out, size_t *ret
 		body = take(&c, n < c.s.n ? n : c.s.n);
 		memcpy(out + have, body.p, body.n);
 		have += body.n;
-		if (out[0] != CLIENT_HELLO)
+		if (have && out[0] != CLIENT_HELLO)
 			return HELLO_BAD;
 		if (have >= 4)
 			want = 4 + ((size_t)out[1] << 16 | (size_t)out[2] << 8 | out[3]);
