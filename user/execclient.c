@@ -115,6 +115,7 @@ static void write_keys(struct client *c)
 static void resume_foreground(struct client *c)
 {
 	c->foreground = true;
+	pty_copy_settings(&c->pty, &c->tty);
 	pty_process_output(&c->pty, true);
 	tty_raw(&c->tty);
 	pty_copy_size(&c->pty, &c->tty);
@@ -341,7 +342,7 @@ static bool open_pty(struct client *c)
 	c->out = isatty(1) ? 1 : isatty(2) ? 2 : c->tty.fd;
 	r = sandbox_ids(c->control, &pid, &uid);
 	if (r == 0)
-		r = pty_open(pid, uid, &c->tty, &c->pty);
+		r = pty_open(pid, uid, &c->pty);
 	if (r < 0) {
 		snprintf(text, sizeof(text), "cannot make a terminal in the sandbox: %s", strerror(-r));
 		client_fail(c, -r, text);
@@ -371,6 +372,8 @@ static void start(struct client *c, const struct exec_request *request)
 	int r;
 
 	c->foreground = c->pty.master >= 0 && isatty(0) && isatty(1) && tty_foreground(&c->tty);
+	pty_copy_settings(&c->pty, &c->tty);
+	pty_copy_size(&c->pty, &c->tty);
 	pty_process_output(&c->pty, c->foreground);
 	if (c->foreground)
 		tty_raw(&c->tty);

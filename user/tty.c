@@ -100,20 +100,16 @@ static int open_slave(int master, uid_t uid)
 	return steal_fd(&slave);
 }
 
-int pty_open(pid_t init_pid, uid_t uid, const struct tty *t, struct pty *ret)
+int pty_open(pid_t init_pid, uid_t uid, struct pty *ret)
 {
 	_cleanup_close_ int master = open_multiplexer(init_pid), slave = -1;
-	struct termios a;
 
 	if (master < 0)
 		return master;
 	slave = open_slave(master, uid);
 	if (slave < 0)
 		return slave;
-	if (tcgetattr(t->fd, &a) < 0 || set_attributes(slave, &a) < 0)
-		return -EIO;
-	*ret = (struct pty){.master = steal_fd(&master), .slave = steal_fd(&slave), .output_flags = a.c_oflag};
-	pty_copy_size(ret, t);
+	*ret = (struct pty){.master = steal_fd(&master), .slave = steal_fd(&slave)};
 	return 0;
 }
 
@@ -124,6 +120,15 @@ void pty_close(struct pty *p)
 	if (p->slave >= 0)
 		close(p->slave);
 	p->master = p->slave = -1;
+}
+
+void pty_copy_settings(struct pty *p, const struct tty *t)
+{
+	struct termios a;
+
+	if (p->slave < 0 || p->settings_copied || !tty_foreground(t) || tcgetattr(t->fd, &a) < 0)
+		return;
+	p->settings_copied = set_attributes(p->slave, &a) == 0;
 }
 
 void pty_copy_size(const struct pty *p, const struct tty *t)
@@ -140,6 +145,6 @@ void pty_process_output(const struct pty *p, bool pty_does)
 
 	if (p->slave < 0 || tcgetattr(p->slave, &a) < 0)
 		return;
-	a.c_oflag = pty_does ? a.c_oflag | (p->output_flags & OPOST) : a.c_oflag & ~(tcflag_t)OPOST;
+	a.c_oflag = pty_does ? a.c_oflag | OPOST : a.c_oflag & ~(tcflag_t)OPOST;
 	(void)tcsetattr(p->slave, TCSANOW, &a);
 }

@@ -29,15 +29,18 @@ void tty_restore(struct tty *t);
 
 struct pty {
 	int master, slave; /* -1: none; the master is non-blocking */
-	tcflag_t output_flags; /* c_oflag of the terminal that it copies */
+	bool settings_copied;
 };
 
 /*
  * A pty in the sandbox's own /dev/pts, so that its name inside is right; init_pid: a process inside, uid: who may open
- * it there.  Settings and size as those of t.
+ * it there.
  */
-int pty_open(pid_t init_pid, uid_t uid, const struct tty *t, struct pty *ret);
+int pty_open(pid_t init_pid, uid_t uid, struct pty *ret);
 void pty_close(struct pty *p);
+/* The settings of the user's terminal, once: as found while this job has the foreground.  In the background they are
+ * those that the shell needs for its own line editing. */
+void pty_copy_settings(struct pty *p, const struct tty *t);
 void pty_copy_size(const struct pty *p, const struct tty *t);
 /* Whether the pty or the user's terminal, still in its own mode, turns newlines into CR LF. */
 void pty_process_output(const struct pty *p, bool pty_does);
