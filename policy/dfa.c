@@ -18,7 +18,7 @@ struct set_edge {
 };
 
 struct dfa_scratch {
-	uint32_t head[256]; /* first byte edge, index + 1 */
+	uint32_t head[256]; /* first byte edge, index + 1; all 0 between states */
 	struct byteset special;
 	struct edge *edge;
 	size_t nedges, edges_cap;
@@ -46,7 +46,7 @@ int dfa_init(struct dfa *d, const struct nfa *a, const struct dfa_limits *limits
 	}
 	d->state[0] = (struct osh_img_state){0};
 	d->set_end[0] = 0;
-	d->n = d->next = 1;
+	d->n = 1;
 	return 0;
 }
 
@@ -63,6 +63,7 @@ void dfa_done(struct dfa *d)
 	free(d->set);
 	free(d->set_end);
 	free(d->single);
+	free(d->todo);
 	hmap_done(&d->lists);
 	comb_done(&d->comb);
 	*d = (struct dfa){0};
@@ -169,6 +170,8 @@ static int state_new(struct dfa *d)
 		r = array_grow(&d->set_end, &d->set_end_cap, d->n + 1, sizeof(*d->set_end));
 	if (r == 0)
 		r = array_grow(&d->set, &d->set_cap, d->nset + s->nlist, sizeof(*d->set));
+	if (r == 0)
+		r = array_grow(&d->todo, &d->todo_cap, d->ntodo + 1, sizeof(*d->todo));
 	if (r < 0)
 		return r;
 	memcpy(d->set + d->nset, s->list, s->nlist * sizeof(*s->list));
@@ -178,7 +181,7 @@ static int state_new(struct dfa *d)
 	r = accept_of(d, &d->state[d->n].accept);
 	if (r < 0)
 		return r;
-	d->n++;
+	d->todo[d->ntodo++] = (uint32_t)d->n++;
 	return 0;
 }
 
@@ -273,7 +276,6 @@ static int gather(struct dfa *d, uint32_t state)
 	size_t n;
 	const uint32_t *l = state_list(d, state, &n);
 
-	memset(s->head, 0, sizeof(s->head));
 	s->special = (struct byteset){0};
 	s->nedges = s->nsedges = 0;
 	for (size_t i = 0; i < n; i++) {
@@ -318,13 +320,14 @@ static int make_row(struct dfa *d, uint32_t state)
 	size_t n = 0;
 	int r = gather(d, state);
 
-	if (r == 0)
+	if (r == 0 && s->nsedges)
 		r = target_of(d, -1, &def);
 	for (int w = 0; w < 4; w++) {
 		for (uint64_t bits = s->special.w[w]; r == 0 && bits; bits &= bits - 1) {
 			int b = w * 64 + __builtin_ctzll(bits);
 
 			r = target_of(d, b, &to);
+			s->head[b] = 0;
 			if (r == 0 && to != def)
 				s->row[n++] = (struct comb_entry){(uint8_t)b, to};
 		}
@@ -340,8 +343,8 @@ static int make_row(struct dfa *d, uint32_t state)
 
 int dfa_run(struct dfa *d)
 {
-	for (; d->next < d->n; d->next++) {
-		int r = make_row(d, (uint32_t)d->next);
+	while (d->ntodo) {
+		int r = make_row(d, d->todo[--d->ntodo]);
 
 		if (r < 0)
 			return r;

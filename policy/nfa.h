@@ -107,7 +107,9 @@ struct dfa {
 	void *ctx;
 	struct osh_img_state *state; /* state 0 is dead */
 	size_t n, cap;
-	size_t next;	   /* first state whose row is not there yet */
+	uint32_t *todo;	   /* states whose rows are not there yet: a stack, so that a name's nodes and states are
+			      visited in the order in which they lie in memory */
+	size_t ntodo, todo_cap;
 	struct comb comb;
 	uint32_t *set;	   /* node lists of all states, one after the other */
 	size_t nset, set_cap;
