@@ -17,6 +17,7 @@
 #include <netinet/in.h>
 #include <signal.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -1762,7 +1763,8 @@ static pid_t start_dnsmasq(uint16_t port)
 	snprintf(arg, sizeof(arg), "--port=%u", port);
 	if (pid != 0)
 		return pid;
-	if (!freopen("/dev/null", "w", stderr))
+	/* Not left behind when the test fails half-way. */
+	if (prctl(PR_SET_PDEATHSIG, SIGKILL) < 0 || !freopen("/dev/null", "w", stderr))
 		_exit(126);
 	execlp("dnsmasq", "dnsmasq", "--keep-in-foreground", "--conf-file=/dev/null", "--no-resolv",
 	       "--no-hosts", "--pid-file=", "--user=", "--bind-interfaces",
