@@ -27,7 +27,7 @@ end_step() {
 	[ "$STEP" -gt 0 ] || return 0
 	local word="${GREEN}ok${OFF}"
 	[ "$STEP_BAD" = 0 ] || { word="${RED}NOT OK${OFF}"; FAILED=$((FAILED + 1)); }
-	SUMMARY+=("$(printf '%3d  %-68s %s' "$STEP" "$TITLE" "$word")")
+	SUMMARY+=("$(printf '%3d  %-82s %s' "$STEP" "$TITLE" "$word")")
 	STEP_BAD=0
 }
 step() {
@@ -48,9 +48,13 @@ outcome() {
 }
 # cmd ARGUMENT...: shows and runs osh-enforce in the client's namespace; output in OUT, exit status in RC.
 cmd() {
-	local shown
-	shown=$(printf '%q ' "$@")
-	printf '    %s$ osh-enforce %s%s\n' "$BOLD" "${shown//$T/\$T}" "$OFF"
+	local shown='' a
+	for a in "$@"; do
+		case $a in *[!A-Za-z0-9_./:=@%+,-]*) a=\'${a//\'/\'\\\'\'}\' ;; esac
+		shown+=" $a"
+	done
+	shown=${shown//"$TOP/"/}
+	printf '    %s$ osh-enforce%s%s\n' "$BOLD" "${shown//"$T"/\$T}" "$OFF"
 	OUT=$(cd "$T/work" && timeout 60 nsenter --net="/run/netns/$C_NS" "$OSH" "$@" 2>&1 </dev/null)
 	RC=$?
 	show "$OUT"
@@ -127,6 +131,7 @@ step "Hot reload: the read-only GitHub policy, for curl only"
 expect "revision, hash and time; nothing is restarted"
 cmd reload "$NAME" --policy "$READONLY" --wait
 outcome "loaded" rc_is 0
+outcome "it printed a revision, a hash and a time" eval 'out_has "revision 2" && out_has "[1-9a-f][0-9a-f]{7}" && out_has "[0-9.]+ ms"'
 
 step "Reading is allowed now, through the proxy, verified against the run's own CA"
 expect "the zen, from a new curl and from one of the old shell"
@@ -153,9 +158,9 @@ outcome "nginx saw no POST" not_came '"POST '
 step "The same URL with other programs: denied at connect, each under its own name"
 expect "wget, python3 and a copy of curl fail; the log has each binary"
 mark sniff access
-cmd exec "$NAME" -- wget -nv -O - "$URL/zen"
+cmd exec "$NAME" -- wget -nv -t 1 -O - "$URL/zen"
 outcome "wget failed" eval '! rc_is 0'
-PYTHON=$(readlink -f "$(command -v python3)")
+PYTHON=$(readlink -f "$(type -P python3)")
 cmd exec "$NAME" -- python3 -c "import urllib.request as u; print(u.urlopen('$URL/zen').read())"
 outcome "python3 failed" eval '! rc_is 0'
 cmd exec "$NAME" -- sh -c "cp /usr/bin/curl /tmp/lruc && /tmp/lruc -sS $URL/zen"

@@ -4,6 +4,7 @@
 # Tools are looked for by command, so one that did not come from Debian (a newer node, say) is used as it is; libraries
 # by package.  Nothing missing: no network, a fraction of a second.  No service is started by what is installed.
 set -eu
+PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
 
 # One line a need: GROUP PACKAGE [COMMAND or file that shows it is there; else the package itself is asked for].
 needs() {
@@ -57,7 +58,7 @@ there() {
 	@fuzzer) [ -n "$(find "$(clang -print-runtime-dir 2>/dev/null || echo /nonexistent)" \
 		-name 'libclang_rt.fuzzer*' 2>/dev/null | head -n 1)" ] || there "$1" ;;
 	/*) [ -e "$2" ] ;;
-	*) command -v "$2" >/dev/null || [ -x "/usr/sbin/$2" ] || [ -x "/sbin/$2" ] ;;
+	*) command -v "$2" >/dev/null ;;
 	esac
 }
 

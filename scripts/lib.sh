@@ -14,7 +14,10 @@
 
 TOP=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 OSH=${OSH:-$TOP/build/osh-enforce}
-PATH=$PATH:/usr/sbin:/sbin
+PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin # the system's tools, whatever root's shell prefers
+# Nothing of the caller's own about certificates and proxies.
+unset SSL_CERT_FILE SSL_CERT_DIR CURL_CA_BUNDLE GIT_SSL_CAINFO REQUESTS_CA_BUNDLE NODE_EXTRA_CA_CERTS PIP_CERT \
+	http_proxy https_proxy all_proxy no_proxy HTTP_PROXY HTTPS_PROXY ALL_PROXY NO_PROXY OSH_ENFORCE_POLICY
 LC_ALL=C.UTF-8
 export LC_ALL
 umask 022
@@ -276,7 +279,7 @@ sandbox_left() {
 	sandbox_cgroups "$n"
 	find /sys/fs/bpf /run/osh-enforce /var/lib/osh-enforce \( -name "$n" -o -path "*/$n/*" \) 2>/dev/null
 	for p in "$@"; do
-		[ -d "/proc/$p" ] && printf 'process %s: %s\n' "$p" "$(tr '\0' ' ' <"/proc/$p/cmdline" 2>/dev/null)"
+		grep -qE '^State:\s+[^ZX]' "/proc/$p/status" 2>/dev/null && printf 'process %s: %s\n' "$p" "$(tr '\0' ' ' <"/proc/$p/cmdline" 2>/dev/null)"
 	done
 	return 0
 }

@@ -10,6 +10,7 @@ set -u
 TOP=$(cd "$(dirname "$0")/.." && pwd)
 cd "$TOP" || exit 1
 exec </dev/null
+PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
 LIMIT=${OSHT_LIMIT:-400}        # seconds for one end-to-end test
 FUZZ_SECONDS=${OSHT_FUZZ_SECONDS:-3}
 

@@ -48,7 +48,7 @@ check "no such request reached the server" came_not access '"(POST|PUT|PATCH|DEL
 check "the log has the request" logged s \
 	'l7_decision=deny dst_host=api\.github\.com l7_action=POST l7_target=/repos/octocat/hello-world/issues l7_deny_reason="POST /repos/octocat/hello-world/issues not permitted by policy"'
 mark sniff
-sb s wget -q -O - "$URL/zen"
+sb s wget -q -t 1 -O - "$URL/zen"
 check "wget is refused" rc_not 0
 check "by binary, in the log" logged s "binary=$(real wget) deny_reason=\"?binary not in policy github-api-readonly"
 check "and reached nothing" no_connection

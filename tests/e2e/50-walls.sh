@@ -98,7 +98,9 @@ print("ready", flush=True)
 while True:
     for k, _ in sel.select():
         name, kind = k.data
-        if kind == socket.SOCK_STREAM: k.fileobj.accept()[0].close()
+        if kind == socket.SOCK_STREAM:
+            c = k.fileobj.accept()[0]
+            c.settimeout(1); c.recv(10); c.close()
         else: k.fileobj.recv(10)
         print("got", name, flush=True)
 EOP

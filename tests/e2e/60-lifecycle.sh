@@ -145,7 +145,7 @@ check "same CA" out_is "$CASUM"
 mark sniff access
 sb a curl -s -o /dev/null -w '%{http_code}' -X POST $URL/zen
 check "rules still hold: POST 403" out_is 403
-sb a wget -q -O - $URL/zen
+sb a wget -q -t 1 -O - $URL/zen
 check "other binaries still denied" all 'rc_not 0' "came_not access POST"
 # A client that lives through it: same process, same trust.
 cat >"$W/live.py" <<'EOP'

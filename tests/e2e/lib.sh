@@ -98,7 +98,7 @@ policy() {
 	[ -t 0 ] || cat >>"$T/$1"
 }
 # The file behind a command, as the kernel names it.
-real() { readlink -f "$(command -v "$1")"; }
+real() { readlink -f "$(type -P "$1")"; }
 
 e2e_up() {
 	user_up sandbox

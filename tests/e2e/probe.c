@@ -12,7 +12,7 @@
  *   dns ADDRESS NAME | dnstcp ADDRESS NAME   own resolver: prints the A record
  *   name NAME PORT [TEXT]                    own resolver with /etc/resolv.conf's server, then tcp
  *   listen ADDRESS PORT | listen any 0       says `listening PORT`, then `accepted` (any: listen without bind)
- *   reuseport                                setsockopt(SO_REUSEPORT)
+ *   reuseport ADDRESS PORT                   the same with SO_REUSEPORT, whether or not that can be set
  *   unix PATH | unixdgram PATH               PATH beginning with @ is abstract
  */
 #include <arpa/inet.h>
@@ -225,7 +225,7 @@ static int by_name(const char *name, const char *port, const char *text)
 	return tcp("tcp", address, port, text);
 }
 
-static int listener(const char *address, const char *port)
+static int listener(int option, const char *address, const char *port)
 {
 	struct sockaddr_storage a;
 	socklen_t n = 0;
@@ -237,7 +237,7 @@ static int listener(const char *address, const char *port)
 	fd = socket(n ? a.ss_family : AF_INET, SOCK_STREAM, 0);
 	if (fd < 0)
 		return fail("socket");
-	setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one));
+	setsockopt(fd, SOL_SOCKET, option, &one, sizeof(one));
 	if (n && bind(fd, (struct sockaddr *)&a, n) < 0)
 		return fail("bind");
 	if (listen(fd, 8) < 0)
@@ -251,16 +251,6 @@ static int listener(const char *address, const char *port)
 		puts("accepted");
 		close(c);
 	}
-}
-
-static int reuseport(void)
-{
-	int one = 1, fd = socket(AF_INET, SOCK_STREAM, 0);
-
-	if (fd < 0 || setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &one, sizeof(one)) < 0)
-		return fail("SO_REUSEPORT");
-	puts("ok");
-	return 0;
 }
 
 static int local(int type, const char *path)
@@ -310,9 +300,9 @@ int main(int argc, char **argv)
 	if (!strcmp(how, "name"))
 		return by_name(x, y, text);
 	if (!strcmp(how, "listen"))
-		return listener(x, y);
+		return listener(SO_REUSEADDR, x, y);
 	if (!strcmp(how, "reuseport"))
-		return reuseport();
+		return listener(SO_REUSEPORT, x, y);
 	if (!strcmp(how, "unix") || !strcmp(how, "unixdgram"))
 		return local(strcmp(how, "unix") ? SOCK_DGRAM : SOCK_STREAM, x);
 	fprintf(stderr, "probe: see the head of probe.c\n");
