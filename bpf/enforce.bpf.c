@@ -3,7 +3,7 @@
  * enforce.bpf.c - the kernel side of one sandbox.
  *
  *   hook                               where            job
- *   tp_btf exec, fork, exit            global           who a process is (proc.bpf.h)
+ *   raw_tp exec, fork, exit            global           who a process is (proc.bpf.h)
  *   cgroup/connect4, connect6          agent            the decision; rewrite to a real address or to the proxy
  *   cgroup/sendmsg4, sendmsg6          agent            UDP: DNS to the resolver, all else denied
  *   cgroup/recvmsg4, recvmsg6          agent            DNS answers come from the server that was asked

@@ -2,10 +2,10 @@
 /*
  * proc.bpf.h - who a process is: exec, fork and exit of the agent's processes.
  *
- *   tp_btf/sched_process_exec  interns the path of the executed file and of the script, scans the environment,
+ *   raw_tp/sched_process_exec  interns the path of the executed file and of the script, scans the environment,
  *                              writes the record; the replaced image becomes an ancestor
- *   tp_btf/sched_process_fork  children inherit the record
- *   tp_btf/sched_process_exit  the record goes with the last thread
+ *   raw_tp/sched_process_fork  children inherit the record
+ *   raw_tp/sched_process_exit  the record goes with the last thread
  *
  * The path is the walk of dentries and mounts from the file that the kernel executes up to the root of the process's
  * mount namespace, as fs/d_path.c does it; anything unusual (unhashed dentry, other root, too long) gives no path.
@@ -317,7 +317,7 @@ static long anc_step(__u32 i, void *arg)
 	return 0;
 }
 
-SEC("tp_btf/sched_process_exec")
+SEC("raw_tp/sched_process_exec")
 int BPF_PROG(on_exec, struct task_struct *p, pid_t old_pid, struct linux_binprm *bprm)
 {
 	__u32 zero = 0, tgid, len;
@@ -378,7 +378,7 @@ int BPF_PROG(on_exec, struct task_struct *p, pid_t old_pid, struct linux_binprm 
 	return 0;
 }
 
-SEC("tp_btf/sched_process_fork")
+SEC("raw_tp/sched_process_fork")
 int BPF_PROG(on_fork, struct task_struct *parent, struct task_struct *child)
 {
 	__u32 zero = 0, tgid, ptgid;
@@ -407,7 +407,7 @@ int BPF_PROG(on_fork, struct task_struct *parent, struct task_struct *child)
 	return 0;
 }
 
-SEC("tp_btf/sched_process_exit")
+SEC("raw_tp/sched_process_exit")
 int BPF_PROG(on_exit, struct task_struct *p)
 {
 	__u32 tgid;

@@ -6,6 +6,7 @@
  * does not apply.  Every link is pinned: what was denied stays denied when the supervisor dies.
  */
 #include "user/kernel.h"
+#include "user/kernel_btf.h"
 
 #pragma GCC diagnostic push
 #pragma GCC diagnostic ignored "-Wsign-conversion"
@@ -15,6 +16,7 @@
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 
@@ -22,6 +24,11 @@ struct kernel {
 	struct enforce_bpf *skel;
 	volatile uint64_t *current; /* mmapped */
 	int ncpus;
+	/* The first image goes into its slot while other things start: the update waits for a grace period. */
+	pthread_t publisher;
+	bool publishing;
+	uint32_t publish_slot;
+	int publish_fd, publish_result;
 };
 
 static const char *const taint_vars[] = {
@@ -113,24 +120,58 @@ static int quiet(enum libbpf_print_level level, const char *fmt, va_list ap)
 	return 0;
 }
 
+/* On the kernel that built us the types are at hand, and libbpf need not read all of its BTF. A memfd with them, or -1. */
+static int own_btf(void)
+{
+	size_t n = (size_t)(kernel_notes_end - kernel_notes), size = (size_t)(kernel_min_btf_end - kernel_min_btf);
+	_cleanup_close_ int notes = open("/sys/kernel/notes", O_RDONLY | O_CLOEXEC), fd = -1;
+	_cleanup_free_ char *buf = malloc(n + 1);
+
+	if (notes < 0 || !buf || !n || read(notes, buf, n + 1) != (ssize_t)n || memcmp(buf, kernel_notes, n) != 0)
+		return -1;
+	fd = memfd_create("btf", MFD_CLOEXEC);
+	if (fd < 0 || write(fd, kernel_min_btf, size) != (ssize_t)size)
+		return -1;
+	return steal_fd(&fd);
+}
+
+static int open_and_load(struct kernel *k, const struct kernel_config *c, int btf)
+{
+	LIBBPF_OPTS(bpf_object_open_opts, o);
+	char path[64];
+	int r;
+
+	if (btf >= 0) {
+		snprintf(path, sizeof(path), "/proc/self/fd/%d", btf);
+		o.btf_custom_path = path;
+	}
+	k->skel = enforce_bpf__open_opts(&o);
+	if (!k->skel)
+		return -errno;
+	constants(k->skel, c);
+	r = enforce_bpf__load(k->skel);
+	if (r < 0) {
+		enforce_bpf__destroy(k->skel);
+		k->skel = NULL;
+	}
+	return r;
+}
+
 int kernel_new(const struct kernel_config *c, struct kernel **ret, const char **ret_what)
 {
 	struct kernel *k = calloc(1, sizeof(*k));
+	_cleanup_close_ int btf = -1;
 	void *p;
 	int r;
 
 	if (!k)
 		return -ENOMEM;
 	libbpf_set_print(quiet);
-	*ret_what = "open";
-	k->skel = enforce_bpf__open();
-	if (!k->skel) {
-		r = -errno;
-		goto fail;
-	}
-	constants(k->skel, c);
 	*ret_what = "load";
-	r = enforce_bpf__load(k->skel);
+	btf = own_btf();
+	r = open_and_load(k, c, btf);
+	if (r < 0 && btf >= 0)
+		r = open_and_load(k, c, -1);
 	if (r < 0)
 		goto fail;
 	p = mmap(NULL, (size_t)getpagesize(), PROT_READ | PROT_WRITE, MAP_SHARED,
@@ -160,6 +201,7 @@ struct kernel *kernel_free(struct kernel *k)
 {
 	if (!k)
 		return NULL;
+	(void)kernel_published(k);
 	if (k->current)
 		munmap((void *)k->current, (size_t)getpagesize());
 	enforce_bpf__destroy(k->skel);
@@ -219,11 +261,28 @@ void kernel_open_launch(struct kernel *k)
 	__atomic_store_n(&k->skel->bss->launch_open, 1, __ATOMIC_SEQ_CST);
 }
 
-int kernel_publish(struct kernel *k, uint64_t gen, int image_fd, struct published *ret)
+static void *publish_slot(void *arg)
+{
+	struct kernel *k = arg;
+
+	k->publish_result =
+		bpf_map_update_elem(bpf_map__fd(k->skel->maps.images), &k->publish_slot, &k->publish_fd, BPF_ANY);
+	return NULL;
+}
+
+int kernel_published(struct kernel *k)
+{
+	if (k->publishing)
+		(void)pthread_join(k->publisher, NULL);
+	k->publishing = false;
+	return k->publish_result;
+}
+
+/* A frozen map with the image, validated in place; not in any slot yet. */
+static int publish_map(int image_fd, struct published *ret)
 {
 	LIBBPF_OPTS(bpf_map_create_opts, o, .map_flags = BPF_F_INNER_MAP | BPF_F_MMAPABLE);
-	struct published p = {.gen = gen, .map_fd = -1};
-	uint32_t slot = (uint32_t)(gen & 1);
+	struct published p = {.map_fd = -1};
 	struct stat st;
 	size_t done = 0;
 	int r;
@@ -266,9 +325,6 @@ int kernel_publish(struct kernel *k, uint64_t gen, int image_fd, struct publishe
 	r = image_open(&p.image, p.base, (size_t)st.st_size);
 	if (r < 0)
 		goto fail;
-	r = bpf_map_update_elem(bpf_map__fd(k->skel->maps.images), &slot, &p.map_fd, BPF_ANY);
-	if (r < 0)
-		goto fail;
 	*ret = p;
 	return 0;
 fail:
@@ -277,11 +333,33 @@ fail:
 	return r;
 }
 
+int kernel_publish(struct kernel *k, uint64_t gen, int image_fd, bool background, struct published *ret)
+{
+	struct published p;
+	int r = publish_map(image_fd, &p);
+
+	if (r < 0)
+		return r;
+	p.gen = gen;
+	k->publish_slot = (uint32_t)(gen & 1);
+	k->publish_fd = p.map_fd;
+	k->publish_result = 0;
+	k->publishing = background && pthread_create(&k->publisher, NULL, publish_slot, k) == 0;
+	if (!k->publishing)
+		publish_slot(k);
+	if (!k->publishing && k->publish_result < 0) {
+		published_done(&p);
+		return k->publish_result;
+	}
+	*ret = p;
+	return 0;
+}
+
 void published_done(struct published *p)
 {
 	if (p->base)
 		munmap(p->base, p->image.n);
-	if (p->gen || p->map_fd > 0)
+	if (p->map_fd > 0)
 		closep(&p->map_fd);
 	*p = (struct published){.map_fd = -1};
 }

@@ -49,9 +49,11 @@ struct published {
 	void *base;
 	struct image image;
 };
-/* Copies the image of size bytes into a fresh map, freezes and validates it, and puts it into the slot of gen.  Waits
- * for a grace period.  `current` is not touched. */
-int kernel_publish(struct kernel *k, uint64_t gen, int image_fd, struct published *ret);
+/* Copies the image into a fresh map, freezes and validates it, and puts it into the slot of gen, which waits for a grace
+ * period; background: that wait goes on beside other work, and kernel_published() must follow before `current` may name
+ * gen.  `current` is not touched. */
+int kernel_publish(struct kernel *k, uint64_t gen, int image_fd, bool background, struct published *ret);
+int kernel_published(struct kernel *k); /* joins; result of the update */
 void published_done(struct published *p);
 /* The one store that is the reload. */
 void kernel_set_current(struct kernel *k, uint64_t gen);

@@ -56,7 +56,7 @@ static void keep_text(struct supervisor *s, int text_fd)
 int reload_first(struct supervisor *s)
 {
 	struct published p;
-	int r = kernel_publish(s->kernel, 1, s->start_fd[SF_IMAGE], &p);
+	int r = kernel_publish(s->kernel, 1, s->start_fd[SF_IMAGE], true, &p);
 
 	if (r < 0)
 		return r;
@@ -104,7 +104,7 @@ void reload_request(struct supervisor *s, struct client *c, const struct ctl_rel
 		client_error(c, -EPERM, "static sections cannot change in a running sandbox");
 		return;
 	}
-	r = kernel_publish(s->kernel, s->next_gen, image_fd, &p);
+	r = kernel_publish(s->kernel, s->next_gen, image_fd, false, &p);
 	if (r < 0) {
 		close(text_fd);
 		client_error(c, r, "the image was not accepted: %s", strerror(-r));
@@ -157,6 +157,10 @@ static void swap(struct supervisor *s)
 	char rev[24], gen[24], hash[65];
 	int closed;
 
+	if (kernel_published(s->kernel) < 0) {
+		supervise_fail(s, "the policy image could not be put in place");
+		return;
+	}
 	supervise_drain(s); /* events of the old generation are named while its image is here */
 	kernel_set_current(s->kernel, p->gen);
 	enforced = supervise_now();
