@@ -20,8 +20,9 @@ struct slice check_copy(struct check *c, struct slice s)
 	return (struct slice){(const uint8_t *)p, p ? s.n : 0};
 }
 
-static void unknown_field(struct check *c, const struct ynode *key, const char *what,
-			  const char *const *names, size_t count)
+/* Returns the known field that was meant, or NULL. */
+static const char *unknown_field(struct check *c, const struct ynode *key, const char *what,
+				 const char *const *names, size_t count)
 {
 	const char *near = diag_suggest(key->s, names, count);
 
@@ -32,6 +33,35 @@ static void unknown_field(struct check *c, const struct ynode *key, const char *
 			    SLICE_ARG(key->s), near);
 	else
 		check_error(c, key, "unknown field '" SLICE_FMT "' in %s", SLICE_ARG(key->s), what);
+	return near;
+}
+
+static size_t find_name(struct slice s, const char *const *names, size_t count)
+{
+	size_t k;
+
+	for (k = 0; k < count && !slice_eq_str(s, names[k]); k++)
+		;
+	return k;
+}
+
+/* Reports unknown fields.  A misspelt one then counts as the one that was meant, unless that is there too: its value
+ * is checked, and nobody is told on top that the field is missing. */
+static void take_unknown_fields(struct check *c, const struct ynode *n, const char *what,
+				const char *const *names, size_t count, struct field *out)
+{
+	for (uint32_t i = 0; i + 1 < n->n; i += 2) {
+		const struct ynode *key = n->v[i];
+		const char *near;
+		size_t k;
+
+		if (find_name(key->s, names, count) < count)
+			continue;
+		near = unknown_field(c, key, what, names, count);
+		k = near ? find_name(slice_str(near), names, count) : count;
+		if (k < count && !out[k].val)
+			out[k] = (struct field){key, n->v[i + 1]};
+	}
 }
 
 bool check_fields(struct check *c, const struct ynode *n, const char *what,
@@ -43,16 +73,12 @@ bool check_fields(struct check *c, const struct ynode *n, const char *what,
 		return false;
 	}
 	for (uint32_t i = 0; i + 1 < n->n; i += 2) {
-		const struct ynode *key = n->v[i];
-		size_t k;
+		size_t k = find_name(n->v[i]->s, names, count);
 
-		for (k = 0; k < count && !slice_eq_str(key->s, names[k]); k++)
-			;
-		if (k == count)
-			unknown_field(c, key, what, names, count);
-		else
-			out[k] = (struct field){key, n->v[i + 1]};
+		if (k < count)
+			out[k] = (struct field){n->v[i], n->v[i + 1]};
 	}
+	take_unknown_fields(c, n, what, names, count, out);
 	return true;
 }
 
@@ -189,7 +215,7 @@ static void check_version(struct check *c, const struct ynode *root, const struc
 {
 	if (!f->val)
 		check_error(c, root, "'version' is missing (write 'version: 1')");
-	else if (ynode_type(f->val) != YT_INT)
+	else if (ynode_type(f->val) != YT_INT && ynode_type(f->val) != YT_FLOAT)
 		check_error(c, f->val, "'version' must be the number 1, not %s",
 			    ynode_type_name(f->val));
 	else if (!slice_eq_str(f->val->s, "1"))

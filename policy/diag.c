@@ -7,18 +7,13 @@
 
 #define MESSAGE_MAX 600
 
-/* Length of the printable character at p, 0 when it must not reach a terminal. */
-static size_t printable(const uint8_t *p, size_t n)
+/* Controls, and characters that are invisible or turn the direction of what follows. */
+static bool printable(uint32_t c)
 {
-	uint32_t c;
-	size_t k = utf8_decode(p, n, &c);
-
-	if (!k || c < 0x20 || (c >= 0x7f && c < 0xa0))
-		return 0;
-	if ((c >= 0x200b && c <= 0x200f) || (c >= 0x2028 && c <= 0x202e) ||
-	    (c >= 0x2060 && c <= 0x206f) || c == 0xfeff)
-		return 0;
-	return k;
+	if (c < 0x20 || (c >= 0x7f && c < 0xa0))
+		return false;
+	return !((c >= 0x200b && c <= 0x200f) || (c >= 0x2028 && c <= 0x202e) ||
+		 (c >= 0x2060 && c <= 0x206f) || c == 0xfeff);
 }
 
 static char *sanitised(const char *s)
@@ -29,16 +24,16 @@ static char *sanitised(const char *s)
 	if (!out)
 		return NULL;
 	while (i < n) {
-		size_t k = printable((const uint8_t *)s + i, n - i);
+		uint32_t c;
+		size_t k = utf8_decode((const uint8_t *)s + i, n - i, &c);
 
-		if (!k) {
+		if (k && printable(c)) {
+			memcpy(out + o, s + i, k);
+			o += k;
+		} else {
 			out[o++] = '?';
-			i++;
-			continue;
 		}
-		memcpy(out + o, s + i, k);
-		o += k;
-		i += k;
+		i += k ? k : 1;
 	}
 	out[o] = 0;
 	return out;

@@ -231,7 +231,7 @@ static int check_label(struct slice l, bool first, char *why, size_t n)
 	for (size_t i = 0; i < l.n; i++) {
 		if (l.p[i] == '*') {
 			if (i + 1 < l.n && l.p[i + 1] == '*')
-				return bad(why, n, "'**' must be the whole first label");
+				return bad(why, n, "has a '**' that is not the whole first label");
 			continue;
 		}
 		if (l.p[i] >= 0x80)
