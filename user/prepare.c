@@ -11,6 +11,8 @@
 #include "user/policy_file.h"
 #include "user/strv.h"
 
+#include <sha256.h>
+
 #define BUILTIN_NAME "built-in default policy"
 
 extern const char default_policy_start[], default_policy_end[];
@@ -102,11 +104,18 @@ static int find_identity(const struct prepare_options *o, struct prepared *p)
 static int compile(struct prepared *p, struct policy_diags *diags)
 {
 	_cleanup_free_ uint8_t *image = NULL;
+	uint8_t digest[SHA256_DIGEST_LENGTH];
+	SHA2_CTX hash;
 	size_t n;
 	int r = policy_compile(p->policy, diags, &image, &n);
 
 	if (r < 0)
 		return diags->errors ? r : complain(r, "cannot compile the policy");
+	/* Of what is enforced: text without meaning (comments, spacing) is not in the image. */
+	SHA256Init(&hash);
+	SHA256Update(&hash, image, n);
+	SHA256Final(digest, &hash);
+	image_set_sha256(image, digest);
 	r = memfd_of("osh-image", (struct slice){image, n}, &p->image_fd);
 	if (r == 0)
 		r = memfd_of("osh-policy", (struct slice){(const uint8_t *)p->text, p->text_n}, &p->text_fd);
