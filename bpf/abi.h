@@ -368,6 +368,7 @@ enum osh_reason {
 	OSH_R_BIND,	      /* "port reserved by the host" */
 	OSH_R_SOCKOPT,	      /* "SO_REUSEPORT not allowed" */
 	OSH_R_INBOUND,	      /* "inbound connection from outside" */
+	OSH_R_NO_PROXY,	      /* "the proxy is not there": its listener is gone or somebody else's */
 };
 
 enum osh_event_kind {

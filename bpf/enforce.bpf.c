@@ -164,6 +164,33 @@ static __always_inline void dst_to_loopback(struct bpf_sock_addr *ctx, bool v6, 
 	}
 }
 
+/* Is the socket behind our own address and port still the supervisor's listener? */
+static __always_inline bool listener_ours(struct bpf_sock_addr *ctx, bool six, bool udp, __u16 port)
+{
+	struct bpf_sock_tuple t = {};
+	struct bpf_sock *sk;
+	__u32 *tag, size;
+	bool ours;
+
+	if (six) {
+		t.ipv6.daddr[3] = bpf_htonl(1);
+		t.ipv6.dport = bpf_htons(port);
+		size = sizeof(t.ipv6);
+	} else {
+		t.ipv4.daddr = bpf_htonl(0x7f000001);
+		t.ipv4.dport = bpf_htons(port);
+		size = sizeof(t.ipv4);
+	}
+	sk = udp ? bpf_sk_lookup_udp(ctx, &t, size, BPF_F_CURRENT_NETNS, 0)
+		 : bpf_sk_lookup_tcp(ctx, &t, size, BPF_F_CURRENT_NETNS, 0);
+	if (!sk)
+		return false;
+	tag = bpf_sk_storage_get(&listeners, sk, NULL, 0);
+	ours = tag && *tag == cfg_tag;
+	bpf_sk_release(sk);
+	return ours;
+}
+
 static __always_inline struct sock_state *sock_of(struct bpf_sock *sk)
 {
 	struct sock_state *st;
@@ -345,6 +372,10 @@ static __always_inline int to_proxy(struct bpf_sock_addr *ctx, bool v6, struct s
 				    const struct osh_proc *r, __u32 tgid, __u64 cur, const struct osh_dst *d,
 				    __u32 kind, __u64 cookie)
 {
+	bool six = v6 && d->family == 6;
+
+	if (!listener_ours(ctx, six, false, six ? cfg_proxy_port6 : cfg_proxy_port4))
+		return deny(OSH_EV_CONNECT, OSH_R_NO_PROXY, 0, IPPROTO_TCP, cur, d);
 	flow_fill(st, r, tgid, cur, d, kind, cookie);
 	peer_keep(st, d);
 	st->has_flow = 1;
@@ -402,6 +433,10 @@ static __always_inline int to_native(struct bpf_sock_addr *ctx, bool v6, struct 
 static __always_inline int to_resolver_udp(struct bpf_sock_addr *ctx, bool v6, struct sock_state *st,
 					   struct osh_proc *r, __u32 tgid, const struct osh_dst *d)
 {
+	bool six = v6 && d->family == 6;
+
+	if (!listener_ours(ctx, six, true, six ? cfg_dns_port6 : cfg_dns_port4))
+		return deny(OSH_EV_CONNECT, OSH_R_NO_PROXY, 0, IPPROTO_UDP, 0, d);
 	peer_keep(st, d);
 	st->flow.kind = OSH_FLOW_DNS;
 	st->flow.pid = tgid;

@@ -105,6 +105,15 @@ struct {
 	__type(value, struct osh_flow);
 } accepted SEC(".maps");
 
+/* Set by the supervisor on the listeners of proxy and resolver: nothing is turned to a port that somebody else has taken
+ * after their death. */
+struct {
+	__uint(type, BPF_MAP_TYPE_SK_STORAGE);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, int);
+	__type(value, __u32);
+} listeners SEC(".maps");
+
 struct addr_key {
 	__u8 addr[16]; /* network order, IPv4 mapped */
 };

@@ -165,6 +165,8 @@ static const char *reason_text(struct text *t, const struct osh_event *e, const 
 		return "SO_REUSEPORT not allowed";
 	case OSH_R_INBOUND:
 		return "inbound connection from outside";
+	case OSH_R_NO_PROXY:
+		return "the proxy is not there";
 	}
 	return "unknown";
 }

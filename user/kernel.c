@@ -256,6 +256,13 @@ int kernel_map_export(const struct kernel *k, enum kernel_map m, bool rdonly)
 	return bpf_map_get_fd_by_id_opts(info.id, &o);
 }
 
+int kernel_mark_listener(struct kernel *k, int fd)
+{
+	uint32_t tag = k->skel->rodata->cfg_tag;
+
+	return bpf_map_update_elem(bpf_map__fd(k->skel->maps.listeners), &fd, &tag, BPF_ANY);
+}
+
 void kernel_open_launch(struct kernel *k)
 {
 	__atomic_store_n(&k->skel->bss->launch_open, 1, __ATOMIC_SEQ_CST);

@@ -39,6 +39,9 @@ int kernel_map_fd(const struct kernel *k, enum kernel_map m);
 /* A fresh descriptor for the proxy; rdonly: BPF_F_RDONLY.  Caller closes. */
 int kernel_map_export(const struct kernel *k, enum kernel_map m, bool rdonly);
 
+/* Marks a listener of proxy or resolver as ours; no flow is turned to a port held by any other socket. */
+int kernel_mark_listener(struct kernel *k, int fd);
+
 /* The next exec in the agent's cgroup is the launcher's. */
 void kernel_open_launch(struct kernel *k);
 

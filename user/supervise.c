@@ -251,6 +251,9 @@ static int kernel_side(struct supervisor *s)
 		r = loop_add(s->loop, &s->hostaddr_watch, s->hostaddr_fd, EPOLLIN, on_hostaddr, s);
 	if (r == 0)
 		r = proxy_upstream_servers(s);
+	for (size_t i = 0; r == 0 && i < ARRAY_LEN(s->proxy.listen_fd); i++)
+		if (s->proxy.listen_fd[i] >= 0)
+			r = kernel_mark_listener(s->kernel, s->proxy.listen_fd[i]);
 	if (r == 0)
 		r = reload_first(s);
 	if (r < 0)
