@@ -415,7 +415,9 @@ static void print_dry_run(const struct run *x)
 	if (x->host.interpreter)
 		printf("interpreter: %s\n", x->host.interpreter);
 	if (x->host.claude)
-		printf("host section: Claude Code; %s is added where the policy lists /usr/local/bin/claude\n", x->host.real);
+		printf("host section: Claude Code; %s is added where the policy lists /usr/local/bin/claude; ~/.claude* is "
+		       "read-write (~/.claude and ~/.claude.json are made when missing)\n",
+		       x->host.real);
 	plan_print(&x->plan, stdout);
 	printf("network policy: %zu binary entries\n--- %s\n", n, p->path);
 	print_text(p->text);

@@ -395,6 +395,18 @@ int host_section_find(const struct identity *id, const char *path, const char *c
 	return 0;
 }
 
+/* A shell that starts Claude Code is not it; a JavaScript engine that runs its code is. */
+static bool is_script_engine(const char *path)
+{
+	static const char *const names[] = {"node", "nodejs", "bun", "deno"};
+	const char *base = strrchr(path, '/') + 1;
+
+	for (size_t i = 0; i < ARRAY_LEN(names); i++)
+		if (strcmp(base, names[i]) == 0)
+			return true;
+	return false;
+}
+
 int host_section_apply(struct policy *p, const struct host_section *h)
 {
 	int r = 0;
@@ -406,7 +418,7 @@ int host_section_apply(struct policy *p, const struct host_section *h)
 	/* A script is known by the path that it was called by. */
 	if (r >= 0 && strcmp(h->found, h->real) != 0 && strcmp(h->found, CLAUDE_PATH) != 0)
 		r = policy_add_binary_like(p, CLAUDE_PATH, h->found);
-	if (r >= 0 && h->interpreter && strcmp(h->interpreter, NODE_PATH) != 0)
+	if (r >= 0 && h->interpreter && is_script_engine(h->interpreter) && strcmp(h->interpreter, NODE_PATH) != 0)
 		r = policy_add_binary_like(p, NODE_PATH, h->interpreter);
 	return r < 0 ? r : 0;
 }
