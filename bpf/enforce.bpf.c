@@ -619,12 +619,18 @@ int agent_sock_release(struct bpf_sock *ctx)
 }
 
 /* A group of SO_REUSEPORT shared with a host process would pass the look-up of a listener and then receive
- * connections of the sandbox. */
+ * connections of the sandbox: refused.  On datagram sockets programs set it out of habit and die when they cannot
+ * (dig): there it is answered with success and has no effect. */
 SEC("cgroup/setsockopt")
 int agent_setsockopt(struct bpf_sockopt *ctx)
 {
-	if (ctx->level == SOL_SOCKET && ctx->optname == SO_REUSEPORT)
+	if (ctx->level == SOL_SOCKET && ctx->optname == SO_REUSEPORT) {
+		if (ctx->sk && ctx->sk->type == SOCK_DGRAM) {
+			ctx->optlen = -1; /* the kernel's own handler is left out */
+			return 1;
+		}
 		return deny(OSH_EV_SOCKOPT, OSH_R_SOCKOPT, 0, 0, current_load(), NULL);
+	}
 	ctx->optlen = 0; /* the kernel takes the program's own buffer */
 	return 1;
 }
