@@ -19,7 +19,7 @@ gcc -std=gnu17 -D_GNU_SOURCE -O2 -o "$T/work/net" "$TOP/bench/net.c" -lssl -lcry
 NET=$T/work/net IP=93.184.216.77
 PFX=bench$$-
 on_exit 'sandboxes_down "$PFX"'
-ins "$NET" serve 5001 5002 >"$T/log/serve.log" </dev/null &
+"${INS[@]}" "$NET" serve 5001 5002 >"$T/log/serve.log" </dev/null &
 on_exit "stop $!"
 until_true 5 grep -q ready "$T/log/serve.log"
 cat >"$T/head.yaml" <<'EOP'
@@ -37,12 +37,12 @@ network_policies:
     binaries: [{path: $NET}]
 EOP
 } >"$T/p.yaml"
-OSHC=(nsenter --net="/run/netns/$C_NS" "$OSH")
+OSHC=("${INC[@]}" "$OSH")
 cd "$T/work" || exit 1
 "${OSHC[@]}" run --name "${PFX}a" --keep --policy "$T/p.yaml" --add-host "api.github.com:$API_IP" --upstream-ca "$CA" -- true \
 	</dev/null || die "no sandbox"
 in_() { "${OSHC[@]}" exec "${PFX}a" -- "$@" </dev/null; }
-out_() { nsenter --net="/run/netns/$C_NS" setpriv --reuid sandbox --regid sandbox --clear-groups env SSL_CERT_FILE="$CA" "$@" </dev/null; }
+out_() { "${INC[@]}" setpriv --reuid sandbox --regid sandbox --clear-groups env SSL_CERT_FILE="$CA" "$@" </dev/null; }
 
 med() { sort -g | awk '{v[NR] = $1} END {print NR % 2 ? v[(NR + 1) / 2] : (v[NR / 2] + v[NR / 2 + 1]) / 2}'; }
 calc() { awk "BEGIN {printf \"%.*f\", $2, $1}" 2>/dev/null || echo '?'; }
@@ -91,11 +91,11 @@ row "init" "$(rss "$INIT") kB" "" ""
 
 printf '\n'
 N=11
-T_TRUE=$(nsenter --net="/run/netns/$C_NS" "$NET" spawn $N true)
+T_TRUE=$("${INC[@]}" "$NET" spawn $N true)
 T_BWRAP=$("$NET" spawn $N bwrap --ro-bind / / --dev /dev --proc /proc --unshare-all --die-with-parent true 2>&1)
 cp "$T/head.yaml" "$T/none.yaml"
-T_RUN=$(nsenter --net="/run/netns/$C_NS" "$NET" spawn $N "$OSH" run --policy "$T/none.yaml" -- true 2>"$T/run.err")
-T_EXEC=$(nsenter --net="/run/netns/$C_NS" "$NET" spawn $N "$OSH" exec "${PFX}a" -- true 2>>"$T/run.err")
+T_RUN=$("${INC[@]}" "$NET" spawn $N "$OSH" run --policy "$T/none.yaml" -- true 2>"$T/run.err")
+T_EXEC=$("${INC[@]}" "$NET" spawn $N "$OSH" exec "${PFX}a" -- true 2>>"$T/run.err")
 row "start and end of" "time" "against true" ""
 row "true" "$T_TRUE ms" "1" ""
 row "bwrap (new namespaces, /) true" "$T_BWRAP ms" "$(calc "$T_BWRAP/$T_TRUE" 1)" ""

@@ -55,7 +55,7 @@ cmd() {
 	done
 	shown=${shown//"$TOP/"/}
 	printf '    %s$ osh-enforce%s%s\n' "$BOLD" "${shown//"$T"/\$T}" "$OFF"
-	OUT=$(cd "$T/work" && timeout 60 nsenter --net="/run/netns/$C_NS" "$OSH" "$@" 2>&1 </dev/null)
+	OUT=$(cd "$T/work" && timeout 60 "${INC[@]}" "$OSH" "$@" 2>&1 </dev/null)
 	RC=$?
 	show "$OUT"
 	printf '      %s[exit status %d]%s\n' "$DIM" "$RC" "$OFF"
@@ -102,7 +102,7 @@ sed 's/enforcement: enforce/enforcement: audit/' "$READONLY" >"$T/audit.yaml"
 printf 'test host: nginx for api.github.com at %s, in a network namespace with no way out\n' "$API_IP"
 
 on_exit sandbox_down
-sandbox_down() { [ -z "${UP:-}" ] || timeout 20 nsenter --net="/run/netns/$C_NS" "$OSH" delete "$NAME" >/dev/null 2>&1 </dev/null; }
+sandbox_down() { [ -z "${UP:-}" ] || timeout 20 "${INC[@]}" "$OSH" delete "$NAME" >/dev/null 2>&1 </dev/null; }
 URL=https://api.github.com
 
 # --- the story ------------------------------------------------------------------------------------------------
@@ -112,7 +112,7 @@ UP=1
 cmd run --name "$NAME" --keep --policy "$DENY" --add-host "api.github.com:$API_IP" --upstream-ca "$CA" -- true
 outcome "the sandbox is up" rc_is 0
 mkfifo "$T/shell.in"
-(cd "$T/work" && exec nsenter --net="/run/netns/$C_NS" "$OSH" exec "$NAME" -- bash) <"$T/shell.in" >"$T/shell.out" 2>&1 &
+(cd "$T/work" && exec "${INC[@]}" "$OSH" exec "$NAME" -- bash) <"$T/shell.in" >"$T/shell.out" 2>&1 &
 SHELL_PID=$!
 on_exit "stop $SHELL_PID"
 exec {SHELL_IN}>"$T/shell.in"

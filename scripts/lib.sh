@@ -118,8 +118,10 @@ user_down() {
 }
 
 # --- the test host --------------------------------------------------------------------------------------------
-inc() { nsenter --net="/run/netns/$C_NS" "$@"; }   # in the client's namespace
-ins() { nsenter --net="/run/netns/$S_NS" "$@"; }   # in the server's
+INC=(nsenter --net="/run/netns/$C_NS")   # what follows runs in the client's namespace
+INS=(nsenter --net="/run/netns/$S_NS")   # in the server's
+inc() { "${INC[@]}" "$@"; }              # never with &: $! would be a shell around it
+ins() { "${INS[@]}" "$@"; }
 osh() { inc "$OSH" "$@"; }
 
 # Namespaces of runs that were killed outright.
@@ -197,7 +199,7 @@ nginx_up() {
 	head -c 67108864 /dev/urandom >"$root/files/64m"
 	chown -R www-data:www-data "$root"
 	sed -e "s#@T@#$T#g" "$TOP/tests/servers/nginx.conf" >"$T/nginx.conf"
-	ins nginx -e "$T/log/error.log" -p "$T/nginx" -c "$T/nginx.conf" -g 'daemon off;' </dev/null >"$T/log/nginx.out" 2>&1 &
+	"${INS[@]}" nginx -e "$T/log/error.log" -p "$T/nginx" -c "$T/nginx.conf" -g 'daemon off;' </dev/null >"$T/log/nginx.out" 2>&1 &
 	NGINX_PID=$!
 	on_exit "stop $NGINX_PID"
 	until_true 10 ins curl -s -o /dev/null http://127.0.0.1/ || { cat "$T/log/nginx.out" "$T/log/error.log" >&2; die "nginx does not start"; }
@@ -212,20 +214,20 @@ git_up() {
 }
 # sinks_up: TCP and UDP on fixed ports of every address, tests/servers/sinks.py; writes down who came.
 sinks_up() {
-	ins python3 "$TOP/tests/servers/sinks.py" >"$T/log/sinks.log" 2>"$T/log/sinks.err" </dev/null &
+	"${INS[@]}" python3 "$TOP/tests/servers/sinks.py" >"$T/log/sinks.log" 2>"$T/log/sinks.err" </dev/null &
 	on_exit "stop $!"
 	until_true 5 grep -q ready "$T/log/sinks.log" || die "sinks do not start"
 }
 # sniff_up: writes down every packet that reaches the server (of TCP: connection attempts).
 sniff_up() {
-	ins python3 "$TOP/tests/servers/sniff.py" v0 >"$T/log/sniff.log" 2>"$T/log/sniff.err" </dev/null &
+	"${INS[@]}" python3 "$TOP/tests/servers/sniff.py" v0 >"$T/log/sniff.log" 2>"$T/log/sniff.err" </dev/null &
 	on_exit "stop $!"
 	until_true 5 grep -q ready "$T/log/sniff.log" || die "sniffer does not start"
 }
 # dns_up: dnsmasq on every address of the server, names in $T/dns.hosts (dns_reload after a change), queries logged.
 dns_up() {
 	[ -e "$T/dns.hosts" ] || : >"$T/dns.hosts"
-	ins dnsmasq --keep-in-foreground --conf-file=/dev/null --no-resolv --no-hosts --user=root --pid-file= \
+	"${INS[@]}" dnsmasq --keep-in-foreground --conf-file=/dev/null --no-resolv --no-hosts --user=root --pid-file= \
 		--addn-hosts="$T/dns.hosts" --address=/#/ --local-ttl="${DNS_TTL:-5}" --log-queries=extra --log-facility=- \
 		--cache-size=0 "$@" </dev/null >"$T/log/dns.log" 2>&1 &
 	DNS_PID=$!
@@ -252,9 +254,9 @@ ADD_HOSTS=(--add-host "api.github.com:$API_IP" --add-host "github.com:$GITHUB_IP
 # Deletes the sandboxes of this run: those whose names begin with $1.
 sandboxes_down() {
 	local n
-	[ -x "$OSH" ] && [ -e "/run/netns/$C_NS" ] || return 0
+	[ -x "$OSH" ] || return 0
 	for n in /run/osh-enforce/"$1"*; do
-		[ -d "$n" ] && timeout 20 nsenter --net="/run/netns/$C_NS" "$OSH" delete "${n##*/}" >/dev/null 2>&1 </dev/null
+		[ -d "$n" ] && timeout 20 "$OSH" delete "${n##*/}" >/dev/null 2>&1 </dev/null
 	done
 	return 0
 }

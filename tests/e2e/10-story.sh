@@ -11,7 +11,7 @@ CODE=(curl -s -o /dev/null -w '%{http_code}')
 no_connection() { came_not sniff "^tcp .* $API_IP 443\$"; }
 
 section "control: outside a sandbox the server answers"
-run "${OSHC[@]:0:2}" curl -sS --cacert "$CA" --resolve "api.github.com:443:$API_IP" "$URL/zen"
+run "${INC[@]}" curl -sS --cacert "$CA" --resolve "api.github.com:443:$API_IP" "$URL/zen"
 check "the server answers a plain client" says 'logically'
 mark access sniff
 

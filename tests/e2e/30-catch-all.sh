@@ -151,7 +151,7 @@ check "control: outside, the same user may have vsock" out_is ok
 
 section "the host's loopback, and the sandbox's own"
 mkdir "$T/www" && echo host-secret >"$T/www/index.html"
-inc python3 - "$T/www" >"$T/log/hostsvc.log" 2>&1 <<'PY' &
+"${INC[@]}" python3 - "$T/www" >"$T/log/hostsvc.log" 2>&1 <<'PY' &
 import functools, http.server, socket, sys, threading
 h = functools.partial(http.server.SimpleHTTPRequestHandler, directory=sys.argv[1])
 class V6(http.server.ThreadingHTTPServer):
@@ -195,7 +195,7 @@ must_start c "$T/b.yaml"
 sb c curl -sS -m 3 http://127.0.0.1:6200/
 check "another sandbox cannot reach it" all 'rc_not 0' '! grep -q GET "$BG_OUT"'
 # A host process of the same user with SO_REUSEPORT: a second listener would get some of its connections.
-inc setpriv --reuid sandbox --regid sandbox --clear-groups timeout 60 "$PROBE" reuseport 127.0.0.1 6400 >"$T/log/reuse" 2>&1 &
+"${INC[@]}" "${AS_USER[@]}" timeout 60 "$PROBE" reuseport 127.0.0.1 6400 >"$T/log/reuse" 2>&1 &
 on_exit "stop $!"
 until_true 5 grep -q listening "$T/log/reuse"
 LIMIT=2 outside "$PROBE" reuseport 127.0.0.1 6400
@@ -209,7 +209,7 @@ s = socket.create_connection((sys.argv[1], int(sys.argv[2])), 1)' "$1" "$2" >/de
 listening() { until_true 5 grep -q '^listening' "$BG_OUT" && PORT=$(sed -n 's/^listening //p' "$BG_OUT"); }
 for l in "$C_IP 6301" "0.0.0.0 6302" ":: 6303" "any 0"; do
 	# shellcheck disable=SC2086
-	inc setpriv --reuid sandbox --regid sandbox --clear-groups "$PROBE" listen $l >"$T/log/outside-listen" 2>&1 &
+	"${INC[@]}" "${AS_USER[@]}" "$PROBE" listen $l >"$T/log/outside-listen" 2>&1 &
 	BG_PID=$! BG_OUT=$T/log/outside-listen
 	on_exit "stop $BG_PID"
 	listening && reach "$C_IP" "$PORT"

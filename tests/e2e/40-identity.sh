@@ -79,7 +79,7 @@ os.write(fd, open("$CURL", "rb").read())
 os.execve(fd, ["$CURL", "-sS", sys.argv[1]], os.environ)
 EOP
 no_ "memfd" python3 "$W/memfd.py" $ONE
-check "has no identity" logged i 'deny_reason="no identity"'
+check "has no path" logged i 'action=deny dst_host=one.example.test dst_port=443 binary=- '
 cat >"$W/fdcurl.py" <<EOP
 import os
 os.execve(os.open("$CURL", os.O_RDONLY), ["x", "-sS", "$ONE"], os.environ)
@@ -139,7 +139,7 @@ yes_ "a forked child without exec" two "$W/agent.py"
 section "a running process across reloads, its parent dead"
 policy none.yaml </dev/null
 cat >"$W/loop.sh" <<EOP
-while :; do $CURL -s -m 5 -o /dev/null -w '%{http_code}\n' $ONE || echo none; sleep 0.1; done
+while :; do $CURL -s -f -m 5 -o /dev/null $ONE && echo 200 || echo none; sleep 0.1; done
 EOP
 sbsh i "setsid sh $W/loop.sh >$W/loop.out 2>&1 </dev/null & exit 0"
 # One process that never execs again, beside the shell with its fresh children.

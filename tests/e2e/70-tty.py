@@ -136,6 +136,7 @@ def scenario_stop(cmd):
     time.sleep(0.5)
     t.send("word\n")
     say("got", bool(t.expect("got word", 5)))
+    t.expect("ready> $", 5)
     t.send("echo st-$?\n")
     say("status", group(t.expect(r"st-(\d+)", 5)))
     t.send("exit\n")
@@ -189,8 +190,9 @@ def scenario_shell(cmd):
     t = Terminal(cmd)
     t.send("PS1='in> '\n")
     say("prompt", bool(t.expect("in> $")))
-    t.send("id -un; tty; exit 3\n")
-    say("user", group(t.expect(r"^(\w+)\r\n/dev/pts", 5)))
+    t.send("id -un; tty\n")
+    say("user", group(t.expect(r"([\w-]+)\r\n/dev/pts", 5)))
+    t.send("exit 3\n")
     say("status", t.wait(5))
 
 
@@ -208,7 +210,7 @@ def scenario_restored(cmd):
 
 def scenario_inject(cmd):
     """TIOCSTI from inside puts nothing into the outer terminal."""
-    code = ("import fcntl,termios\nfor c in b'echo inj''ected\\n':\n"
+    code = ("import fcntl,termios\nfor c in b'echo injected\\n':\n"
             "    try: fcntl.ioctl(0, termios.TIOCSTI, bytes([c]))\n    except OSError as e: print('refused', e.errno); break\n")
     t = Terminal(cmd + ["python3", "-c", code])
     say("refused", bool(t.expect("refused", 10)))

@@ -42,6 +42,14 @@ done
 section connect
 play shell "${OSHC[@]}" connect "${PFX}t"
 check "connect: a shell of the sandbox's user" all 'out_has "^prompt: True"' 'out_has "^user: sandbox"' 'out_has "^status: 3$"'
+# A system user's shell is often nologin: no reason to have none here.
+sed 's/sandbox/www-data/g' "$T/p.yaml" >"$T/nologin.yaml"
+if start n "$T/nologin.yaml" --allow-any-workdir; then
+	play shell "${OSHC[@]}" connect "${PFX}n"
+	check "connect: a user whose shell is nologin gets one" all 'out_has "^prompt: True"' 'out_has "^user: www-data"'
+else
+	not_ok "a sandbox as www-data"
+fi
 sleep 0.5
 OUT=$(pgrep -u sandbox -a sleep)
 check "no process is left of the scenarios" out_is ''

@@ -9,7 +9,6 @@ set -u
 . "$(dirname "${BASH_SOURCE[0]}")/../../scripts/lib.sh"
 need_root
 [ -x "$OSH" ] || die "no $OSH: build first"
-on_exit 'sandboxes_down "$PFX"'
 
 PFX=t$$-        # names of this test's sandboxes begin so
 GOOD=0 BAD=0 OUT='' RC=0
@@ -52,7 +51,7 @@ came_not() { [ "$(seen "$1" "$2")" = 0 ]; }
 count_is() { [ "$(seen "$1" "$2")" = "$3" ]; }
 
 # --- sandboxes ---------------------------------------------------------------------------------------------------
-OSHC=(nsenter --net="/run/netns/$C_NS" "$OSH")     # osh-enforce as the client host's root
+OSHC=("${INC[@]}" "$OSH")     # osh-enforce as the client host's root
 # start NAME POLICY [OPTION...]: a kept sandbox with the test's names and CA, in $T/work.
 start() {
 	local n=$1 p=$2; shift 2
@@ -103,6 +102,7 @@ real() { readlink -f "$(type -P "$1")"; }
 e2e_up() {
 	user_up sandbox
 	host_up
+	on_exit 'sandboxes_down "$PFX"'
 	chown sandbox: "$T/work"
 }
 
@@ -113,7 +113,8 @@ probe_up() {
 	chmod 755 "$PROBE"
 }
 # The same action outside any sandbox, as the sandbox's user, in the same namespace.
-outside() { run nsenter --net="/run/netns/$C_NS" setpriv --reuid sandbox --regid sandbox --clear-groups "$@"; }
+AS_USER=(setpriv --reuid sandbox --regid sandbox --clear-groups)
+outside() { run "${INC[@]}" "${AS_USER[@]}" "$@"; }
 # bg NAME COMMAND...: in the sandbox, in the background; output in $T/log/bg.N, pid of osh-enforce in BG_PID.
 bg() {
 	local n=$1; shift

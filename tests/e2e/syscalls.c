@@ -67,7 +67,8 @@ int main(int argc, char **argv)
 		TRY("pidfd_getfd", syscall(SYS_pidfd_getfd, syscall(SYS_pidfd_open, pid, 0), 1, 0));
 		TRY("process_vm_readv", process_vm_readv(pid, &io, 1, &io, 1, 0));
 		snprintf(path, sizeof(path), "/proc/%d/mem", pid);
-		TRY("mem", open(path, O_RDWR));
+		if (access(path, F_OK) == 0)
+			TRY("mem", open(path, O_RDWR));
 		return 0;
 	}
 	TRY("unshare-user", unshare(CLONE_NEWUSER));
