@@ -358,7 +358,8 @@ static int make_ctx(struct ca *ca)
 				       SSL_OP_CIPHER_SERVER_PREFERENCE | SSL_OP_PRIORITIZE_CHACHA);
 	SSL_CTX_set_mode(c, SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER |
 				    SSL_MODE_RELEASE_BUFFERS);
-	SSL_CTX_set_read_ahead(c, 1);
+	SSL_CTX_set_read_ahead(c, 1); /* several records in one read(); given back when empty */
+	SSL_CTX_set_default_read_buffer_len(c, 64 << 10);
 	SSL_CTX_set_session_cache_mode(c, SSL_SESS_CACHE_OFF); /* tickets only: no state here */
 	SSL_CTX_set_session_id_context(c, id, sizeof(id) - 1);
 	SSL_CTX_set_num_tickets(c, 1);

@@ -11,11 +11,13 @@
 #include "proxy/address.h"
 
 #include <ctype.h>
+#include <malloc.h>
 #include <stdarg.h>
 #include <sys/socket.h>
 
 #define ACCEPT_BATCH 64
 #define ACCEPT_PAUSE_MS 100
+#define TRIM_MS 5000 /* after a flow has ended, at most so often: memory goes back to the system */
 
 const struct proxy_limits proxy_limits_default = {
 	.max_flows = 4096,
@@ -44,7 +46,7 @@ struct flows {
 	struct listener listeners[2];
 	struct flow_list all, dead;
 	size_t n;
-	struct loop_timer bury, resume;
+	struct loop_timer bury, resume, trim;
 };
 
 size_t flows_count(const struct flows *fs)
@@ -220,6 +222,18 @@ static void bury(struct flow *f)
 	free(f);
 }
 
+static void on_trim(struct loop_timer *t)
+{
+	(void)t;
+	malloc_trim(256 << 10);
+}
+
+void flows_trim_later(struct flows *fs)
+{
+	if (!fs->trim.due_ns)
+		loop_timer_set(fs->px->loop, &fs->trim, TRIM_MS, on_trim, fs);
+}
+
 static void on_bury(struct loop_timer *t)
 {
 	struct flows *fs = t->arg;
@@ -229,6 +243,7 @@ static void on_bury(struct loop_timer *t)
 		TAILQ_REMOVE(&fs->dead, f, link);
 		bury(f);
 	}
+	flows_trim_later(fs);
 }
 
 void flow_close(struct flow *f, bool reset)
@@ -529,6 +544,7 @@ struct flows *flows_free(struct flows *fs)
 		flow_close(f, true);
 	loop_timer_stop(fs->px->loop, &fs->bury);
 	loop_timer_stop(fs->px->loop, &fs->resume);
+	loop_timer_stop(fs->px->loop, &fs->trim);
 	while ((f = TAILQ_FIRST(&fs->dead))) {
 		TAILQ_REMOVE(&fs->dead, f, link);
 		bury(f);

@@ -64,6 +64,7 @@ void flows_listen(struct flows *fs); /* begins to accept; again: nothing */
 /* After a swap: every flow is judged again, at once. */
 void flows_policy_changed(struct flows *fs);
 size_t flows_count(const struct flows *fs);
+void flows_trim_later(struct flows *fs); /* something was freed: give memory back when it is quiet */
 
 /* A socket with its record, as accepted; takes fd. */
 void flow_accept(struct flows *fs, int fd, const struct osh_flow *rec);

@@ -736,8 +736,10 @@ static bool step_open(struct http1_flow *x)
 		more |= write_upstream(x);
 	if (x->state == X_OPEN)
 		more |= read_upstream(x);
-	if (x->state == X_OPEN && !x->ex->resp_done)
-		more |= x->ex->resp_begun ? step_answer_body(x) : step_answer_head(x);
+	/* Head and what is there of the body leave in one write. */
+	while (x->state == X_OPEN && !x->ex->resp_done &&
+	       (x->ex->resp_begun ? step_answer_body(x) : step_answer_head(x)))
+		more = true;
 	if (x->state == X_OPEN)
 		more |= step_end(x);
 	return more;

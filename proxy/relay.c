@@ -249,10 +249,12 @@ static void pump_both(struct relay *r)
 	struct direction *a = &r->to_up, *b = &r->to_client;
 	struct flow *f = r->f;
 
-	if (pump(r, a, &f->client, &r->up->s) < 0 || pump(r, b, &r->up->s, &f->client) < 0) {
+	int n = pump(r, a, &f->client, &r->up->s);
+
+	if (n == 0 && !f->dead) /* dead: a second hello was refused */
+		n = pump(r, b, &r->up->s, &f->client);
+	if (n < 0)
 		flow_close(f, true);
-		return;
-	}
 	if (f->dead)
 		return;
 	if (a->shut && b->shut) {

@@ -12,14 +12,21 @@
 static void on_io(struct loop_watch *w, uint32_t events)
 {
 	struct stream *s = w->arg;
-	bool hup = false;
+	bool gone = events & (EPOLLERR | EPOLLHUP);
 
-	if (w->events == 0 && (events & (EPOLLERR | EPOLLHUP))) {
+	if ((events & ~(uint32_t)EPOLLOUT) || s->read_needs_write)
+		s->drained = false;
+	if (s->wanted == 0 && gone) {
 		/* Level-triggered and unwanted: it would come back for ever. */
 		loop_del(s->loop, w);
-		hup = true;
+		s->fn(s->arg, true);
+		return;
 	}
-	s->fn(s->arg, hup);
+	if (!(events & s->wanted) && !gone) {
+		loop_mod(s->loop, w, s->wanted); /* what stream_want() had left on */
+		return;
+	}
+	s->fn(s->arg, false);
 }
 
 void stream_init(struct stream *s, struct loop *l, int fd, stream_fn fn, void *arg)
@@ -68,24 +75,47 @@ static int tls_result(struct stream *s, int ret, bool *needs_other, int other)
 	}
 }
 
-ssize_t stream_read(struct stream *s, void *to, size_t n)
+static ssize_t read_clear(struct stream *s, void *to, size_t n)
 {
 	ssize_t r;
+
+	do
+		r = recv(s->fd, to, n, 0);
+	while (r < 0 && errno == EINTR);
+	if (r < 0 && errno != EAGAIN)
+		s->broken = true;
+	return r < 0 ? -errno : r;
+}
+
+static ssize_t read_tls(struct stream *s, void *to, size_t n)
+{
 	size_t got;
 	int ok;
 
-	if (!s->ssl) {
-		do
-			r = recv(s->fd, to, n, 0);
-		while (r < 0 && errno == EINTR);
-		s->broken = s->broken || (r < 0 && errno != EAGAIN);
-		return r < 0 ? -errno : r;
-	}
 	ERR_clear_error();
 	errno = 0;
 	ok = SSL_read_ex(s->ssl, to, n, &got);
 	s->read_needs_write = false;
 	return ok == 1 ? (ssize_t)got : tls_result(s, ok, &s->read_needs_write, SSL_ERROR_WANT_WRITE);
+}
+
+ssize_t stream_read(struct stream *s, void *to, size_t n)
+{
+	ssize_t r;
+
+	if (s->drained)
+		return -EAGAIN;
+	r = s->ssl ? read_tls(s, to, n) : read_clear(s, to, n);
+	/* Less than asked for: the rest has not come yet.  Should it come now, the loop will tell. */
+	if (r == -EAGAIN || (r > 0 && (size_t)r < n && !(s->ssl && SSL_has_pending(s->ssl))))
+		s->drained = true;
+	return r;
+}
+
+ssize_t stream_probe(struct stream *s, void *to, size_t n)
+{
+	s->drained = false;
+	return stream_read(s, to, n);
 }
 
 ssize_t stream_write(struct stream *s, const void *p, size_t n)
@@ -125,6 +155,7 @@ int stream_handshake(struct stream *s)
 	return r == 0 ? -ENODATA : r;
 }
 
+/* Interest in reading goes on and off with every request: it is left on until it proves unwanted. */
 int stream_want(struct stream *s, bool read, bool write)
 {
 	uint32_t ev = 0;
@@ -135,8 +166,9 @@ int stream_want(struct stream *s, bool read, bool write)
 		ev |= s->read_needs_write ? EPOLLOUT : EPOLLIN;
 	if (write)
 		ev |= s->write_needs_read ? EPOLLIN : EPOLLOUT;
+	s->wanted = ev;
 	if (s->watch.fd >= 0)
-		return loop_mod(s->loop, &s->watch, ev);
+		return loop_mod(s->loop, &s->watch, ev | (s->watch.events & EPOLLIN));
 	return ev ? loop_add(s->loop, &s->watch, s->fd, ev, on_io, s) : 0;
 }
 

@@ -15,12 +15,14 @@ typedef void (*stream_fn)(void *arg, bool hup);
 struct stream {
 	struct loop *loop;
 	struct loop_watch watch;
+	uint32_t wanted; /* epoll events that stream_want() asked for */
 	int fd;	  /* owned; -1: none */
 	SSL *ssl; /* owned; NULL: clear */
 	stream_fn fn;
 	void *arg;
 	bool read_needs_write, write_needs_read; /* TLS */
-	bool broken; /* an error was seen: no close_notify any more */
+	bool broken;  /* an error was seen: no close_notify any more */
+	bool drained; /* nothing to read until the loop says otherwise: saves a call that says EAGAIN */
 };
 
 void stream_init(struct stream *s, struct loop *l, int fd, stream_fn fn, void *arg);
@@ -33,6 +35,9 @@ ssize_t stream_write(struct stream *s, const void *p, size_t n);
 int stream_handshake(struct stream *s);
 /* Text of the oldest error of OpenSSL's queue; empties it.  Never NULL. */
 const char *stream_tls_error(void);
+
+/* As stream_read(), and asks the kernel whatever is known. */
+ssize_t stream_probe(struct stream *s, void *to, size_t n);
 
 /* What to wait for; called again after every turn of reading and writing. */
 int stream_want(struct stream *s, bool read, bool write);

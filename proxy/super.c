@@ -17,7 +17,7 @@
 #include <sys/mman.h>
 #include <sys/socket.h>
 
-#define QUEUE_MAX 512
+#define QUEUE_MAX 4096 /* a swap that cuts every flow has an event for each */
 
 struct super {
 	struct proxy *px;

@@ -13,6 +13,7 @@
 #include "proxy/upstream.h"
 
 #include "proxy/address.h"
+#include "proxy/flow.h"
 
 #include <netinet/in.h>
 #include <openssl/err.h>
@@ -159,7 +160,8 @@ static int make_ctx(struct upstream *u)
 	SSL_CTX_set_options(c, SSL_OP_NO_COMPRESSION | SSL_OP_NO_RENEGOTIATION);
 	SSL_CTX_set_mode(c, SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER |
 				    SSL_MODE_RELEASE_BUFFERS);
-	SSL_CTX_set_read_ahead(c, 1);
+	SSL_CTX_set_read_ahead(c, 1); /* several records in one read(); given back when empty */
+	SSL_CTX_set_default_read_buffer_len(c, 64 << 10);
 	X509_VERIFY_PARAM_set_flags(SSL_CTX_get0_param(c), X509_V_FLAG_PARTIAL_CHAIN);
 	SSL_CTX_set_session_cache_mode(c, SSL_SESS_CACHE_CLIENT | SSL_SESS_CACHE_NO_INTERNAL);
 	SSL_CTX_sess_set_new_cb(c, on_new_session);
@@ -208,7 +210,7 @@ static bool still_idle(struct upstream_conn *c)
 {
 	uint8_t b;
 
-	return stream_read(&c->s, &b, 1) == -EAGAIN;
+	return stream_probe(&c->s, &b, 1) == -EAGAIN;
 }
 
 static void on_idle(void *arg, bool hup)
@@ -234,6 +236,7 @@ static void on_sweep(struct loop_timer *t)
 		stream_shutdown(&c->s);
 		conn_free(c, false);
 	}
+	flows_trim_later(u->px->flows);
 	if (c)
 		loop_timer_set(u->px->loop, &u->sweep, u->px->limits->pool_idle / 4 + 1, on_sweep, u);
 }

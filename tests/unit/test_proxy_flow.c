@@ -837,6 +837,127 @@ static void test_skip(void **state)
 	assert_server_untouched(r);
 }
 
+/* The first flight of a client that names a host. */
+static size_t client_hello(const char *sni, char *to, size_t max)
+{
+	SSL_CTX *ctx = SSL_CTX_new(TLS_client_method());
+	SSL *ssl = SSL_new(ctx);
+	BIO *out = BIO_new(BIO_s_mem());
+	int n;
+
+	SSL_set_bio(ssl, BIO_new(BIO_s_mem()), out);
+	SSL_set_tlsext_host_name(ssl, sni);
+	SSL_set_connect_state(ssl);
+	SSL_do_handshake(ssl);
+	n = BIO_read(out, to, (int)max);
+	ERR_clear_error();
+	SSL_free(ssl);
+	SSL_CTX_free(ctx);
+	assert_true(n > 0);
+	return (size_t)n;
+}
+
+static void serve_count(struct server *s)
+{
+	struct end *e = server_accept(s->r, NULL);
+
+	while (e && end_fill(e)) {
+		s->count += e->n;
+		e->n = 0;
+		end_puts(e, "more");
+	}
+	end_free(e);
+}
+
+/* A server that asks for another hello gets one with the same name, or none. */
+static void test_skip_second_hello(void **state)
+{
+	struct rig *r = *state;
+	char first[4096], second[4096];
+	size_t n1 = client_hello("skip.test", first, sizeof(first));
+	size_t n2 = client_hello("other.test", second, sizeof(second));
+
+	for (int split = 0; split < 3; split++) { /* whole, after a CCS, in two parts */
+		struct server *s = server_start(r, NULL, serve_count);
+		struct end *e = program_connect(r, 6, 443);
+		size_t half = 5 + (n2 - 5) / 2;
+		char part[5] = {0x16, 3, 1, 0, 0};
+
+		assert_true(end_write(e, first, n1));
+		assert_non_null(end_until(e, "more"));
+		if (split == 1)
+			assert_true(end_write(e, "\x14\x03\x03\0\x01\x01", 6));
+		if (split == 2) {
+			part[3] = (char)((half - 5) >> 8);
+			part[4] = (char)(half - 5);
+			assert_true(end_write(e, part, 5) && end_write(e, second + 5, half - 5));
+			part[3] = (char)((n2 - half) >> 8);
+			part[4] = (char)(n2 - half);
+			assert_true(end_write(e, part, 5) && end_write(e, second + half, n2 - half));
+		} else {
+			assert_true(end_write(e, second, n2));
+		}
+		while (end_fill(e))
+			;
+		assert_int_equal(e->error, ECONNRESET);
+		end_free(e);
+		server_join(s);
+		if (split == 0)
+			assert_int_equal(s->count, n1); /* not one byte of the second */
+		free(s);
+		assert_event(rig_event(r, (size_t)split), WD_ERROR, reason, "other.test");
+	}
+}
+
+/* The real thing: the server wants another group than the client guessed. */
+static void serve_retry(struct server *s)
+{
+	struct end *e = server_accept(s->r, NULL);
+
+	e->session.host = s->tls_host;
+	assert_int_equal(ca_accept(s->r->server_ca, e->fd, &e->session, &e->ssl), 0);
+	SSL_set1_groups_list(e->ssl, "P-384");
+	if (SSL_accept(e->ssl) == 1) {
+		server_saw(s, end_until(e, "\n"));
+		end_puts(e, "pong\n");
+	}
+	end_free(e);
+}
+
+static void test_skip_retry(void **state)
+{
+	struct rig *r = *state;
+	struct server *s = server_start(r, "skip.test", serve_retry);
+	struct end *e = program_connect(r, 6, 443);
+	SSL_CTX *c = program_ctx(r->server_ca);
+
+	e->ssl = SSL_new(c);
+	SSL_CTX_free(c);
+	SSL_set_fd(e->ssl, e->fd);
+	SSL_set1_groups_list(e->ssl, "X25519:P-384");
+	SSL_set_tlsext_host_name(e->ssl, "skip.test");
+	assert_int_equal(SSL_connect(e->ssl), 1);
+	assert_true(end_puts(e, "ping\n"));
+	assert_string_equal(end_until(e, "\n"), "pong\n");
+	end_free(e);
+	server_free(s);
+
+	/* TLS 1.2, whose key exchange follows in clear text */
+	s = server_start(r, "skip.test", serve_tls_echo);
+	e = program_connect(r, 6, 443);
+	c = program_ctx(r->server_ca);
+	SSL_CTX_set_max_proto_version(c, TLS1_2_VERSION);
+	e->ssl = SSL_new(c);
+	SSL_CTX_free(c);
+	SSL_set_fd(e->ssl, e->fd);
+	SSL_set_tlsext_host_name(e->ssl, "skip.test");
+	assert_int_equal(SSL_connect(e->ssl), 1);
+	assert_true(end_puts(e, "ping\n"));
+	assert_string_equal(end_until(e, "\n"), "pong\n");
+	end_free(e);
+	server_free(s);
+}
+
 /* ---------------------------------------------------------------------------------------- time and swap -- */
 
 static void test_timeouts(void **state)
@@ -1001,6 +1122,8 @@ int main(void)
 		T(test_bodiless_answers),
 		T(test_relay),
 		T(test_skip),
+		T(test_skip_second_hello),
+		T(test_skip_retry),
 		T(test_timeouts),
 		T(test_swap_cuts),
 		T(test_swap_of_many),
