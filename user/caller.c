@@ -75,7 +75,8 @@ static char *ancestor_getenv(pid_t pid, const char *name)
 	return value ? strdup(value) : NULL;
 }
 
-/* Nearest first: the sudo processes, which were started with the user's environment, then the user's shell. */
+/* Nearest first: the sudo processes, which were started with the user's environment, then the
+ * user's shell. */
 static char *from_ancestors(const char *name)
 {
 	const char *sudo_uid = caller_sudo_uid();

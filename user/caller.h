@@ -2,8 +2,9 @@
 /*
  * caller.h - what the person who typed the command had in their environment, sudo or not.
  *
- * sudo gives root a fresh environment; the user's own is still to be read from the sudo process, or from the shell that
- * started it.  Nothing is run for it.  The values only ever go into the sandbox of that user.
+ * sudo gives root a fresh environment; the user's own is still to be read from the sudo process, or
+ * from the shell that started it.  Nothing is run for it.  The values only ever go into the sandbox
+ * of that user.
  */
 #pragma once
 
@@ -14,7 +15,8 @@
 /* SUDO_UID, when sudo (and not root itself) called; NULL else. */
 const char *caller_sudo_uid(void);
 
-/* The variable as the user has it: ours, else of the user's processes above us.  malloced; NULL: not set. */
+/* The variable as the user has it: ours, else of the user's processes above us.  malloced; NULL:
+ * not set. */
 char *caller_getenv(const char *name);
 
 /* The user's PATH: not the one that sudo sets (secure_path).  malloced; NULL: not known. */

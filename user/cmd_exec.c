@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * cmd_exec.c - `exec NAME -- COMMAND` and `connect NAME`: one more command in a sandbox that runs already.
+ * cmd_exec.c - `exec NAME -- COMMAND` and `connect NAME`: one more command in a sandbox that runs
+ * already.
  */
 #include "user/environ.h"
 #include "user/execclient.h"
@@ -24,14 +25,19 @@ static int connect_to(const char *command, const char *name)
 	int fd = -1, r;
 
 	if (!sandbox_name_valid(name)) {
-		fprintf(stderr, "osh-enforce %s: '%s' is not a name of a sandbox ([a-z0-9][a-z0-9_.-]*)\n", command, name);
+		fprintf(stderr,
+			"osh-enforce %s: '%s' is not a name of a sandbox ([a-z0-9][a-z0-9_.-]*)\n",
+			command, name);
 		return -EINVAL;
 	}
 	r = control_connect(name, &fd);
 	if (r == -ENOENT)
-		fprintf(stderr, "osh-enforce %s: no sandbox '%s'; see: osh-enforce list\n", command, name);
+		fprintf(stderr, "osh-enforce %s: no sandbox '%s'; see: osh-enforce list\n", command,
+			name);
 	else if (r == -ECONNREFUSED)
-		fprintf(stderr, "osh-enforce %s: sandbox '%s' has no supervisor any more; remove it: osh-enforce delete %s\n",
+		fprintf(stderr,
+			"osh-enforce %s: sandbox '%s' has no supervisor any more; remove it: "
+			"osh-enforce delete %s\n",
 			command, name, name);
 	else if (r < 0)
 		fprintf(stderr, "osh-enforce %s: sandbox '%s': %s\n", command, name, strerror(-r));
@@ -41,7 +47,8 @@ static int connect_to(const char *command, const char *name)
 static int run_in(const char *command, const char *name, uint32_t flags, char *const *argv)
 {
 	_cleanup_strv_ char **env = NULL;
-	struct exec_request request = {.flags = flags, .umask = current_umask(), .argv = (char **)argv};
+	struct exec_request request = {
+		.flags = flags, .umask = current_umask(), .argv = (char **)argv};
 	struct exec_end end;
 	_cleanup_close_ int control = -1;
 
@@ -88,7 +95,10 @@ int cmd_exec(int argc, char **argv)
 	if (i < argc && strcmp(argv[i], "--") == 0)
 		i++;
 	if (i >= argc)
-		return usage_error(argv[0], "no command; want: exec %s -- COMMAND (a shell: osh-enforce connect %s)", name, name);
+		return usage_error(
+			argv[0],
+			"no command; want: exec %s -- COMMAND (a shell: osh-enforce connect %s)",
+			name, name);
 	if (!argv[i][0])
 		return usage_error(argv[0], "the command is empty");
 	return run_in("exec", name, 0, argv + i);
@@ -103,6 +113,8 @@ int cmd_connect(int argc, char **argv)
 	if (i >= argc)
 		return usage_error(argv[0], "which sandbox? Want: connect NAME");
 	if (i + 1 < argc)
-		return usage_error(argv[0], "one NAME only; to run a command: osh-enforce exec %s -- COMMAND", argv[i]);
+		return usage_error(
+			argv[0], "one NAME only; to run a command: osh-enforce exec %s -- COMMAND",
+			argv[i]);
 	return run_in("connect", argv[i], EXECREQ_LOGIN_SHELL, NULL);
 }

@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * cmd_run.c - `run`: from a policy and a command line to a sandbox, the command in it, and its exit status.
+ * cmd_run.c - `run`: from a policy and a command line to a sandbox, the command in it, and its exit
+ * status.
  *
- * In order: options; policy, identity and (default policy only) host section; plan and environment; then, unless
- * --dry-run, the supervisor, the command, and the end of the sandbox.  All that looks at the user's files does so
- * before anything is started.
+ * In order: options; policy, identity and (default policy only) host section; plan and environment;
+ * then, unless
+ * --dry-run, the supervisor, the command, and the end of the sandbox.  All that looks at the user's
+ * files does so before anything is started.
  */
 #include "user/blob.h"
 #include "user/caller.h"
@@ -66,7 +68,8 @@ __attribute__((format(printf, 1, 2))) static int fail(const char *fmt, ...)
 	return -EINVAL;
 }
 
-/* ------------------------------------------------------------------------------------- the options -- */
+/* ------------------------------------------------------------------------------------- the options
+ * -- */
 
 enum {
 	OPT_POLICY = 256,
@@ -110,7 +113,8 @@ static int add_host(struct run *x, const char *arg)
 	char *s = ip, *line = NULL;
 	size_t n = colon ? (size_t)(colon - arg) : 0;
 
-	if (n == 0 || n >= sizeof(name) || strspn(arg, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-") != n)
+	if (n == 0 || n >= sizeof(name) ||
+	    strspn(arg, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-") != n)
 		return fail("--add-host %s: want NAME:IP", arg);
 	memcpy(name, arg, n);
 	name[n] = '\0';
@@ -140,7 +144,8 @@ static int add_file(char ***list, const char *option, const char *path)
 		return strv_add(list, path);
 	cwd = getcwd(NULL, 0);
 	if (!cwd)
-		return fail("%s %s: the current directory is gone: %s", option, path, strerror(errno));
+		return fail("%s %s: the current directory is gone: %s", option, path,
+			    strerror(errno));
 	return asprintf(&absolute, "%s/%s", cwd, path) < 0 ? -ENOMEM : strv_take(list, absolute);
 }
 
@@ -151,7 +156,9 @@ static int add_env(struct run *x, const char *arg)
 	if (r == -EINVAL)
 		return fail("--env %s: want NAME=VALUE, or NAME to pass on the caller's", arg);
 	if (r == -ENOENT) {
-		fprintf(stderr, "osh-enforce run: warning: --env %s: not set here, so not passed on\n", arg);
+		fprintf(stderr,
+			"osh-enforce run: warning: --env %s: not set here, so not passed on\n",
+			arg);
 		return 0;
 	}
 	return r;
@@ -173,7 +180,8 @@ static int take_option(struct run *x, int c)
 		return 0;
 	case OPT_NAME:
 		if (!sandbox_name_valid(optarg))
-			return fail("--name %s: want [a-z0-9][a-z0-9_.-]*, at most %d bytes", optarg, OSH_SANDBOX_NAME_MAX);
+			return fail("--name %s: want [a-z0-9][a-z0-9_.-]*, at most %d bytes",
+				    optarg, OSH_SANDBOX_NAME_MAX);
 		x->name = optarg;
 		return 0;
 	case OPT_KEEP:
@@ -235,7 +243,8 @@ static int read_options(struct run *x, int argc, char **argv, int *ret_status)
 	return 0;
 }
 
-/* ------------------------------------------------------------------------------------- the workdir -- */
+/* ------------------------------------------------------------------------------------- the workdir
+ * -- */
 
 static int find_workdir(struct run *x)
 {
@@ -249,12 +258,14 @@ static int find_workdir(struct run *x)
 	return 0;
 }
 
-/* A directory that holds the system, or everything a user has: not what someone who types a command there means. */
+/* A directory that holds the system, or everything a user has: not what someone who types a command
+ * there means. */
 static bool opens_too_much(const char *dir, const struct identity *id)
 {
-	static const char *const whole[] = {"/",    "/bin", "/boot", "/dev", "/etc",  "/home", "/lib", "/lib32", "/lib64",
-					    "/mnt", "/opt", "/proc", "/run", "/sbin", "/srv",  "/sys", "/usr",	 "/var",
-					    "/tmp", "/root", "/media"};
+	static const char *const whole[] = {"/",    "/bin",   "/boot",	"/dev", "/etc", "/home",
+					    "/lib", "/lib32", "/lib64", "/mnt", "/opt", "/proc",
+					    "/run", "/sbin",  "/srv",	"/sys", "/usr", "/var",
+					    "/tmp", "/root",  "/media"};
 	static const char *const below[] = {"/boot/", "/dev/", "/etc/", "/proc/", "/sys/", "/usr/"};
 	_cleanup_free_ char *home = realpath(id->home, NULL);
 
@@ -262,7 +273,8 @@ static bool opens_too_much(const char *dir, const struct identity *id)
 		if (strcmp(dir, whole[i]) == 0)
 			return true;
 	for (size_t i = 0; i < ARRAY_LEN(below); i++)
-		if (strncmp(dir, below[i], strlen(below[i])) == 0 && strncmp(dir, "/usr/src/", 9) != 0)
+		if (strncmp(dir, below[i], strlen(below[i])) == 0 &&
+		    strncmp(dir, "/usr/src/", 9) != 0)
 			return true;
 	/* The home itself, or a directory that it is in. */
 	return home && strncmp(home, dir, strlen(dir)) == 0 &&
@@ -273,14 +285,17 @@ static int check_workdir(const struct run *x)
 {
 	const struct policy_static *s = policy_static(x->prepared.policy);
 
-	if (x->any_workdir || (s->has_filesystem && !s->include_workdir) || !opens_too_much(x->workdir, &x->prepared.identity))
+	if (x->any_workdir || (s->has_filesystem && !s->include_workdir) ||
+	    !opens_too_much(x->workdir, &x->prepared.identity))
 		return 0;
-	return fail("the workdir %s would be read-write in the sandbox, and it is a system directory or a whole home; start "
+	return fail("the workdir %s would be read-write in the sandbox, and it is a system "
+		    "directory or a whole home; start "
 		    "from a project's directory, or use --workdir DIR, or --allow-any-workdir",
 		    x->workdir);
 }
 
-/* ---------------------------------------------------------------------------------- policy and plan -- */
+/* ---------------------------------------------------------------------------------- policy and
+ * plan -- */
 
 static int amend(struct policy *policy, const struct prepared *so_far, void *userdata)
 {
@@ -291,10 +306,13 @@ static int amend(struct policy *policy, const struct prepared *so_far, void *use
 	if (!so_far->builtin)
 		return 0;
 	path = caller_path();
-	r = host_section_find(&so_far->identity, path, x->argv[0], x->workdir, !x->dry_run, &x->host);
+	r = host_section_find(&so_far->identity, path, x->argv[0], x->workdir, !x->dry_run,
+			      &x->host);
 	if (r == 0)
 		r = host_section_apply(policy, &x->host);
-	return r < 0 ? fail("cannot look for %s as user %s: %s", x->argv[0], so_far->identity.user, strerror(-r)) : 0;
+	return r < 0 ? fail("cannot look for %s as user %s: %s", x->argv[0], so_far->identity.user,
+			    strerror(-r))
+		     : 0;
 }
 
 /* NAME-xxxx after the command, for who gives no --name. */
@@ -353,7 +371,8 @@ static int make_plan(struct run *x)
 
 static int make_environment(struct run *x)
 {
-	_cleanup_free_ char *caller = caller_path(), *path = environ_path(&x->plan, caller, x->host.path);
+	_cleanup_free_ char *caller = caller_path(),
+			    *path = environ_path(&x->plan, caller, x->host.path);
 	_cleanup_strv_ char **base = NULL;
 
 	if (!path || environ_base(&x->plan, path, &base) < 0)
@@ -382,7 +401,8 @@ static int prepare(struct run *x)
 	return r;
 }
 
-/* ---------------------------------------------------------------------------------------- dry run -- */
+/* ---------------------------------------------------------------------------------------- dry run
+ * -- */
 
 static void print_text(const char *text)
 {
@@ -415,7 +435,8 @@ static void print_dry_run(const struct run *x)
 	if (x->host.interpreter)
 		printf("interpreter: %s\n", x->host.interpreter);
 	if (x->host.claude)
-		printf("host section: Claude Code; %s is added where the policy lists /usr/local/bin/claude; ~/.claude* is "
+		printf("host section: Claude Code; %s is added where the policy lists "
+		       "/usr/local/bin/claude; ~/.claude* is "
 		       "read-write (~/.claude and ~/.claude.json are made when missing)\n",
 		       x->host.real);
 	plan_print(&x->plan, stdout);
@@ -423,7 +444,8 @@ static void print_dry_run(const struct run *x)
 	print_text(p->text);
 }
 
-/* --------------------------------------------------------------------------------------- the memfds -- */
+/* --------------------------------------------------------------------------------------- the
+ * memfds -- */
 
 static int add_text(struct blob_writer *w, const char *file, size_t max)
 {
@@ -438,7 +460,8 @@ static int add_text(struct blob_writer *w, const char *file, size_t max)
 	return r;
 }
 
-/* The host's names, then --add-host, which come later and so are the ones to be believed first by the reader. */
+/* The host's names, then --add-host, which come later and so are the ones to be believed first by
+ * the reader. */
 static int hosts_memfd(const struct run *x, int *ret_fd)
 {
 	_cleanup_(blob_writer_done) struct blob_writer w = {0};
@@ -454,15 +477,18 @@ static int hosts_memfd(const struct run *x, int *ret_fd)
 static int add_roots(struct blob_writer *w)
 {
 	static const char *const bundles[] = {
-		"/etc/ssl/certs/ca-certificates.crt", "/etc/pki/ca-trust/extracted/pem/tls-ca-bundle.pem",
-		"/etc/pki/tls/certs/ca-bundle.crt",   "/etc/ssl/ca-bundle.pem",
+		"/etc/ssl/certs/ca-certificates.crt",
+		"/etc/pki/ca-trust/extracted/pem/tls-ca-bundle.pem",
+		"/etc/pki/tls/certs/ca-bundle.crt",
+		"/etc/ssl/ca-bundle.pem",
 		"/etc/ssl/cert.pem",
 	};
 
 	for (size_t i = 0; i < ARRAY_LEN(bundles); i++)
 		if (add_text(w, bundles[i], PEM_MAX) == 0)
 			return 0;
-	fprintf(stderr, "osh-enforce run: warning: no system certificates found; TLS to the outside will fail (install the "
+	fprintf(stderr, "osh-enforce run: warning: no system certificates found; TLS to the "
+			"outside will fail (install the "
 			"package ca-certificates)\n");
 	return 0;
 }
@@ -484,7 +510,8 @@ static int roots_memfds(const struct run *x, int *ret_roots, int *ret_upstream)
 	return r < 0 ? r : memfd_of("osh-upstream", (struct slice){w.p, w.n}, ret_upstream);
 }
 
-/* ------------------------------------------------------------------------------------- the command -- */
+/* ------------------------------------------------------------------------------------- the command
+ * -- */
 
 static int start(const struct run *x, int *ret_control)
 {
@@ -545,7 +572,8 @@ static int explain_not_found(const struct run *x, const struct exec_end *end)
 		return status;
 	tree = install_tree(host, x->prepared.identity.home);
 	fprintf(stderr,
-		"osh-enforce run: %s is on the host at %s, but the policy does not show it; add it to filesystem_policy, "
+		"osh-enforce run: %s is on the host at %s, but the policy does not show it; add it "
+		"to filesystem_policy, "
 		"or use --ro %s (or --rw, if it must be writable)\n",
 		x->argv[0], host, tree ? tree : host);
 	return 126;
@@ -581,7 +609,8 @@ static void end_sandbox(const struct run *x, int control)
 		return;
 	r = control_ask(control, CTL_DELETE, DELETE_TIMEOUT_MS, &error);
 	if (r < 0 && r != -EPIPE && r != -ECONNRESET)
-		fail("sandbox %s: not all of it is removed: %s", x->name, error ? error : strerror(-r));
+		fail("sandbox %s: not all of it is removed: %s", x->name,
+		     error ? error : strerror(-r));
 }
 
 int cmd_run(int argc, char **argv)

@@ -2,9 +2,9 @@
 /*
  * command.c - what happens between init's fork and the command's execve.
  *
- * Runs inside all walls and as the sandbox's user, so a request that is wrong harms nobody else.  Whatever cannot be
- * done is said in one report (EXEC_FAILED: our fault or the request's; EXEC_NOT_FOUND: the command's), then the process
- * ends.
+ * Runs inside all walls and as the sandbox's user, so a request that is wrong harms nobody else.
+ * Whatever cannot be done is said in one report (EXEC_FAILED: our fault or the request's;
+ * EXEC_NOT_FOUND: the command's), then the process ends.
  */
 #include "user/command.h"
 
@@ -26,7 +26,8 @@
 
 #define EXIT_NOT_STARTED 125
 
-__attribute__((format(printf, 4, 5))) static void report(int link, uint32_t state, int value, const char *fmt, ...)
+__attribute__((format(printf, 4, 5))) static void report(int link, uint32_t state, int value,
+							 const char *fmt, ...)
 {
 	struct command_report m = {.state = state, .value = value};
 	va_list ap;
@@ -44,18 +45,20 @@ static void default_signals(void)
 
 	for (int i = 1; i < NSIG; i++)
 		if (i != SIGKILL && i != SIGSTOP)
-			signal(i, SIG_DFL); /* fails for the C library's own two, which are default */
+			signal(i,
+			       SIG_DFL); /* fails for the C library's own two, which are default */
 	sigemptyset(&none);
 	sigprocmask(SIG_SETMASK, &none, NULL);
 }
 
-/* ---------------------------------------------------------------------------------- the command -- */
+/* ---------------------------------------------------------------------------------- the command --
+ */
 
 struct launch {
 	const struct command_start *start;
 	struct exec_request request;
 	char **env;
-	int failed;	   /* the most telling errno so far */
+	int failed;	      /* the most telling errno so far */
 	char where[PATH_MAX]; /* and the file it is about */
 };
 
@@ -85,7 +88,8 @@ static int directory_set(const struct launch *l, char *reason, size_t n)
 	return -errno;
 }
 
-/* A script without "#!" is the shell's, as for every shell (POSIX, "Command Search and Execution"). */
+/* A script without "#!" is the shell's, as for every shell (POSIX, "Command Search and Execution").
+ */
 static void exec_as_script(const char *path, char *const *argv, char *const *env)
 {
 	size_t n = strv_len(argv);
@@ -101,7 +105,8 @@ static void exec_as_script(const char *path, char *const *argv, char *const *env
 	free(v);
 }
 
-/* Tries one file; returns when it was not executed, with the reason kept if it is the most telling. */
+/* Tries one file; returns when it was not executed, with the reason kept if it is the most telling.
+ */
 static void try_exec(struct launch *l, const char *path, char *const *argv)
 {
 	struct stat st;
@@ -131,7 +136,8 @@ static void try_path(struct launch *l, const char *name, char *const *argv)
 		size_t n = strcspn(s, ":");
 		char full[PATH_MAX];
 
-		if (n && s[0] == '/' && snprintf(full, sizeof(full), "%.*s/%s", (int)n, s, name) < (int)sizeof(full))
+		if (n && s[0] == '/' &&
+		    snprintf(full, sizeof(full), "%.*s/%s", (int)n, s, name) < (int)sizeof(full))
 			try_exec(l, full, argv);
 		s += n;
 	}
@@ -142,7 +148,8 @@ static void say_not_executed(const struct launch *l, const char *name)
 	int link = l->start->link;
 
 	if (l->failed == ENOEXEC)
-		report(link, EXEC_NOT_FOUND, ENOEXEC, "%s: cannot be executed: its interpreter or loader is not there", l->where);
+		report(link, EXEC_NOT_FOUND, ENOEXEC,
+		       "%s: cannot be executed: its interpreter or loader is not there", l->where);
 	else if ((l->failed == ENOENT || l->failed == 0) && !strchr(name, '/'))
 		report(link, EXEC_NOT_FOUND, ENOENT, "%s: command not found", name);
 	else
@@ -197,7 +204,8 @@ static _Noreturn void become_command(struct launch *l)
 	_exit(EXIT_NOT_STARTED);
 }
 
-/* ---------------------------------------------------------------------------------- the monitor -- */
+/* ---------------------------------------------------------------------------------- the monitor --
+ */
 
 struct monitor {
 	int link, tty;
@@ -215,8 +223,8 @@ static void child_stopped_or_ended(struct monitor *m)
 		else if (WIFCONTINUED(status))
 			report(m->link, EXEC_CONTINUED, 0, "%s", "");
 		else {
-			/* Take the terminal back first: what the command left in its group must not be hung up when the
-			 * leader of the session, this process, ends. */
+			/* Take the terminal back first: what the command left in its group must not
+			 * be hung up when the leader of the session, this process, ends. */
 			tcsetpgrp(m->tty, getpgrp());
 			if (WIFEXITED(status))
 				report(m->link, EXEC_EXITED, WEXITSTATUS(status), "%s", "");
@@ -239,8 +247,10 @@ static void obey(struct monitor *m)
 	}
 	if (n != sizeof(order))
 		return;
-	if (order.signo == EXEC_SIGNAL_CONT_FOREGROUND || order.signo == EXEC_SIGNAL_CONT_BACKGROUND) {
-		tcsetpgrp(m->tty, order.signo == EXEC_SIGNAL_CONT_FOREGROUND ? m->child : getpgrp());
+	if (order.signo == EXEC_SIGNAL_CONT_FOREGROUND ||
+	    order.signo == EXEC_SIGNAL_CONT_BACKGROUND) {
+		tcsetpgrp(m->tty,
+			  order.signo == EXEC_SIGNAL_CONT_FOREGROUND ? m->child : getpgrp());
 		order.signo = SIGCONT;
 	}
 	if (order.signo > 0 && order.signo < NSIG)
@@ -250,7 +260,8 @@ static void obey(struct monitor *m)
 static _Noreturn void monitor_loop(struct monitor *m, int signals)
 {
 	while (!m->done) {
-		struct pollfd p[] = {{.fd = signals, .events = POLLIN}, {.fd = m->link, .events = POLLIN}};
+		struct pollfd p[] = {{.fd = signals, .events = POLLIN},
+				     {.fd = m->link, .events = POLLIN}};
 		struct signalfd_siginfo info;
 
 		if (poll(p, ARRAY_LEN(p), -1) < 0 && errno != EINTR)
@@ -275,7 +286,8 @@ static int find_tty(const struct command_start *s)
 
 static void ignore_terminal_signals(void)
 {
-	static const int signals[] = {SIGHUP, SIGINT, SIGQUIT, SIGTSTP, SIGTTIN, SIGTTOU, SIGTERM, SIGPIPE};
+	static const int signals[] = {SIGHUP,  SIGINT,	SIGQUIT, SIGTSTP,
+				      SIGTTIN, SIGTTOU, SIGTERM, SIGPIPE};
 
 	for (size_t i = 0; i < ARRAY_LEN(signals); i++)
 		signal(signals[i], SIG_IGN);
@@ -313,7 +325,8 @@ static _Noreturn void become_monitor(struct launch *l)
 		monitor_child(l, m.tty);
 	setpgid(m.child, m.child); /* in both: whoever comes first */
 	report(m.link, COMMAND_PID, m.child, "%s", "");
-	/* The terminal's other descriptors are the command's alone, so that its end is seen as the end. */
+	/* The terminal's other descriptors are the command's alone, so that its end is seen as the
+	 * end. */
 	for (int i = 0; i < 3; i++)
 		if (l->start->stdio[i] != m.tty)
 			close(l->start->stdio[i]);
@@ -322,7 +335,8 @@ static _Noreturn void become_monitor(struct launch *l)
 	monitor_loop(&m, signals);
 }
 
-/* ------------------------------------------------------------------------------------ the request -- */
+/* ------------------------------------------------------------------------------------ the request
+ * -- */
 
 static int read_request(int fd, struct exec_request *ret)
 {
@@ -344,7 +358,8 @@ static int check_stdio(const struct command_start *s)
 		const char *what;
 
 		if (fd_check(s->stdio[i], s->tty ? FD_TERMINAL_PTY : FD_TERMINAL_NONE, &what) < 0) {
-			report(s->link, EXEC_FAILED, EPERM, "%s is %s, which may not enter a sandbox", names[i], what);
+			report(s->link, EXEC_FAILED, EPERM,
+			       "%s is %s, which may not enter a sandbox", names[i], what);
 			return -EPERM;
 		}
 	}

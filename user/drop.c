@@ -2,8 +2,8 @@
 /*
  * drop.c - groups, gid, uid, every capability set; each verified by reading it back.
  *
- * The order is forced: the bounding set and the securebits need CAP_SETPCAP, groups and gid need CAP_SETGID, and the
- * change of uid takes all of them away.
+ * The order is forced: the bounding set and the securebits need CAP_SETPCAP, groups and gid need
+ * CAP_SETGID, and the change of uid takes all of them away.
  */
 #include "user/drop.h"
 
@@ -17,8 +17,9 @@
 #include <sys/syscall.h>
 
 #define SECUREBITS                                                                                 \
-	(SECBIT_NOROOT | SECBIT_NOROOT_LOCKED | SECBIT_KEEP_CAPS_LOCKED | SECBIT_NO_CAP_AMBIENT_RAISE | \
-	 SECBIT_NO_CAP_AMBIENT_RAISE_LOCKED | SECBIT_NO_SETUID_FIXUP_LOCKED)
+	(SECBIT_NOROOT | SECBIT_NOROOT_LOCKED | SECBIT_KEEP_CAPS_LOCKED |                          \
+	 SECBIT_NO_CAP_AMBIENT_RAISE | SECBIT_NO_CAP_AMBIENT_RAISE_LOCKED |                        \
+	 SECBIT_NO_SETUID_FIXUP_LOCKED)
 
 static int drop_bounding(void)
 {
@@ -59,9 +60,9 @@ static bool ids_are(uid_t uid, gid_t gid)
 	uid_t ru, eu, su;
 	gid_t rg, eg, sg;
 
-	return getresuid(&ru, &eu, &su) == 0 && ru == uid && eu == uid && su == uid && getresgid(&rg, &eg, &sg) == 0 &&
-	       rg == gid && eg == gid && sg == gid && (uid_t)setfsuid((uid_t)-1) == uid &&
-	       (gid_t)setfsgid((gid_t)-1) == gid;
+	return getresuid(&ru, &eu, &su) == 0 && ru == uid && eu == uid && su == uid &&
+	       getresgid(&rg, &eg, &sg) == 0 && rg == gid && eg == gid && sg == gid &&
+	       (uid_t)setfsuid((uid_t)-1) == uid && (gid_t)setfsgid((gid_t)-1) == gid;
 }
 
 static bool capabilities_are_none(void)
@@ -88,8 +89,9 @@ static int drop(const struct launch_plan *p)
 	if (r < 0)
 		return r;
 	if (prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0) < 0 ||
-	    prctl(PR_SET_SECUREBITS, (unsigned long)SECUREBITS, 0, 0, 0) < 0 || setgroups(p->ngroups, p->groups) < 0 ||
-	    setresgid(p->gid, p->gid, p->gid) < 0 || setresuid(p->uid, p->uid, p->uid) < 0)
+	    prctl(PR_SET_SECUREBITS, (unsigned long)SECUREBITS, 0, 0, 0) < 0 ||
+	    setgroups(p->ngroups, p->groups) < 0 || setresgid(p->gid, p->gid, p->gid) < 0 ||
+	    setresuid(p->uid, p->uid, p->uid) < 0)
 		return -errno;
 	return set_capabilities_none();
 }
@@ -103,11 +105,13 @@ int drop_identity(const struct launch_plan *p, char **ret_error)
 		return error_text(ret_error, -EPERM, "the plan says root: refused");
 	r = drop(p);
 	if (r < 0)
-		return error_text(ret_error, r, "cannot become user %s (uid %u, gid %u): %s", p->user, p->uid, p->gid,
-				  strerror(-r));
-	if (!ids_are(p->uid, p->gid) || !groups_are(p->groups, p->ngroups) || !capabilities_are_none() ||
-	    setresuid((uid_t)-1, 0, (uid_t)-1) == 0)
-		return error_text(ret_error, -EPERM, "became user %s (uid %u, gid %u), but not wholly: refused to go on", p->user,
-				  p->uid, p->gid);
+		return error_text(ret_error, r, "cannot become user %s (uid %u, gid %u): %s",
+				  p->user, p->uid, p->gid, strerror(-r));
+	if (!ids_are(p->uid, p->gid) || !groups_are(p->groups, p->ngroups) ||
+	    !capabilities_are_none() || setresuid((uid_t)-1, 0, (uid_t)-1) == 0)
+		return error_text(
+			ret_error, -EPERM,
+			"became user %s (uid %u, gid %u), but not wholly: refused to go on",
+			p->user, p->uid, p->gid);
 	return 0;
 }

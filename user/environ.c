@@ -2,8 +2,8 @@
 /*
  * environ.c - which variables go into a sandbox.
  *
- * A list of what goes in, not of what stays out: variables carry proxies, agents' sockets, tokens and code
- * (LD_PRELOAD, NODE_OPTIONS), and nobody knows them all.
+ * A list of what goes in, not of what stays out: variables carry proxies, agents' sockets, tokens
+ * and code (LD_PRELOAD, NODE_OPTIONS), and nobody knows them all.
  */
 #include "user/environ.h"
 
@@ -36,7 +36,8 @@ static int put(char ***env, const char *name, const char *value)
 	return 0;
 }
 
-/* --------------------------------------------------------------------------------------- PATH -- */
+/* --------------------------------------------------------------------------------------- PATH --
+ */
 
 /* Absolute, without empty, "." and ".." components, without the separator. */
 static bool clean_directory(const char *dir)
@@ -48,7 +49,8 @@ static bool clean_directory(const char *dir)
 
 		s++;
 		n = strcspn(s, "/");
-		if ((n == 0 && *s) || (n == 1 && s[0] == '.') || (n == 2 && s[0] == '.' && s[1] == '.'))
+		if ((n == 0 && *s) || (n == 1 && s[0] == '.') ||
+		    (n == 2 && s[0] == '.' && s[1] == '.'))
 			return false;
 		s += n;
 	}
@@ -119,18 +121,21 @@ char *environ_path(const struct launch_plan *p, const char *path, char *const *e
 	return r < 0 ? NULL : join(dirs);
 }
 
-/* -------------------------------------------------------------------------------------- the rest -- */
+/* -------------------------------------------------------------------------------------- the rest
+ * -- */
 
 int environ_base(const struct launch_plan *p, const char *path, char ***env)
 {
 	/* Everything that reads a bundle of its own unless told otherwise. */
 	static const char *const trust_vars[] = {
-		"SSL_CERT_FILE", "NODE_EXTRA_CA_CERTS", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "GIT_SSL_CAINFO",
-		"PIP_CERT",	 "CARGO_HTTP_CAINFO",	"AWS_CA_BUNDLE",      "DENO_CERT",
+		"SSL_CERT_FILE",     "NODE_EXTRA_CA_CERTS", "REQUESTS_CA_BUNDLE",
+		"CURL_CA_BUNDLE",    "GIT_SSL_CAINFO",	    "PIP_CERT",
+		"CARGO_HTTP_CAINFO", "AWS_CA_BUNDLE",	    "DENO_CERT",
 	};
 	const char *trust = p->trust && p->trust[0] ? p->trust[0] : PLAN_TRUST_FILE;
 	const char *const basic[][2] = {
-		{"HOME", p->home}, {"USER", p->user}, {"LOGNAME", p->user}, {"SHELL", p->shell}, {"PATH", path},
+		{"HOME", p->home},   {"USER", p->user}, {"LOGNAME", p->user},
+		{"SHELL", p->shell}, {"PATH", path},
 	};
 	int r = 0;
 
@@ -212,7 +217,8 @@ int environ_file(const char *file, char ***env, char **ret_error)
 		r = environ_option(s, env);
 		if (r < 0 && r != -ENOENT)
 			return error_text(ret_error, r, "%s:%u: %s", file, line,
-					  r == -EINVAL ? "not a variable (want NAME=VALUE)" : strerror(-r));
+					  r == -EINVAL ? "not a variable (want NAME=VALUE)"
+						       : strerror(-r));
 	}
 	return 0;
 }
@@ -223,7 +229,8 @@ void environ_print_dropped(char *const *env, FILE *out)
 		_cleanup_free_ char *name = strndup(*v, strcspn(*v, "="));
 		const char *value = name ? env_value(env, name) : NULL;
 
-		if (!name || (value && (*v)[strlen(name)] == '=' && strcmp(value, *v + strlen(name) + 1) == 0))
+		if (!name || (value && (*v)[strlen(name)] == '=' &&
+			      strcmp(value, *v + strlen(name) + 1) == 0))
 			continue;
 		fputs("osh-enforce: variable not passed on: ", out);
 		safetext_print(slice_str(name), out);

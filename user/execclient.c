@@ -2,14 +2,15 @@
 /*
  * execclient.c - the outer half of a command in a sandbox: terminal, signals, job control.
  *
- * Without a terminal the descriptors go in as they are and signals are forwarded.  Where one of them is a terminal, a
- * pty goes in for it and bytes are copied.  As in sudo's use_pty, the command starts in the background of its pty unless
- * both input and output are the terminal and this job is in the foreground: in `exec NAME -- ls | less` the keys are
- * less's.  Should it want the terminal after all, it is stopped (SIGTTIN, SIGTTOU), and gets it if we have it.
+ * Without a terminal the descriptors go in as they are and signals are forwarded.  Where one of
+ * them is a terminal, a pty goes in for it and bytes are copied.  As in sudo's use_pty, the command
+ * starts in the background of its pty unless both input and output are the terminal and this job is
+ * in the foreground: in `exec NAME -- ls | less` the keys are less's.  Should it want the terminal
+ * after all, it is stopped (SIGTTIN, SIGTTOU), and gets it if we have it.
  *
- * When the command stops, this process puts the terminal back and stops its own job with the same signal; the shell
- * then says what it always says.  On SIGCONT it goes the other way, to the foreground or the background as it finds
- * itself.
+ * When the command stops, this process puts the terminal back and stops its own job with the same
+ * signal; the shell then says what it always says.  On SIGCONT it goes the other way, to the
+ * foreground or the background as it finds itself.
  */
 #include "user/execclient.h"
 
@@ -29,7 +30,7 @@ struct client {
 	int out; /* where the pty's output goes */
 	struct tty tty;
 	struct pty pty;
-	bool foreground;    /* the command has the foreground of its pty */
+	bool foreground; /* the command has the foreground of its pty */
 	bool input_closed;
 	bool done;
 	char keys[4096]; /* read from the terminal, not yet taken by the pty */
@@ -53,7 +54,8 @@ static void send_signal(const struct client *c, int signo)
 	(void)control_send(c->control, CTL_EXEC_SIGNAL, &s, sizeof(s), NULL, 0);
 }
 
-/* -------------------------------------------------------------------------------------- the bytes -- */
+/* -------------------------------------------------------------------------------------- the bytes
+ * -- */
 
 static bool write_all(int fd, const char *p, size_t n)
 {
@@ -110,7 +112,8 @@ static void write_keys(struct client *c)
 	memmove(c->keys, c->keys + n, c->nkeys);
 }
 
-/* ------------------------------------------------------------------------------------ job control -- */
+/* ------------------------------------------------------------------------------------ job control
+ * -- */
 
 static void resume_foreground(struct client *c)
 {
@@ -139,8 +142,8 @@ static void resume(struct client *c)
 		resume_background(c);
 }
 
-/* Stops this job as the command was stopped.  SIGSTOP was meant for one process, the others come from the terminal and
- * are for the whole pipeline. */
+/* Stops this job as the command was stopped.  SIGSTOP was meant for one process, the others come
+ * from the terminal and are for the whole pipeline. */
 static void suspend(int signo)
 {
 	sigset_t one;
@@ -153,7 +156,9 @@ static void suspend(int signo)
 	sigaddset(&one, signo);
 	signal(signo, SIG_DFL);
 	kill(0, signo);
-	sigprocmask(SIG_UNBLOCK, &one, NULL); /* stops here, unless the job is orphaned: then nobody could continue it */
+	sigprocmask(
+		SIG_UNBLOCK, &one,
+		NULL); /* stops here, unless the job is orphaned: then nobody could continue it */
 	sigprocmask(SIG_BLOCK, &one, NULL);
 }
 
@@ -172,7 +177,8 @@ static void command_stopped(struct client *c, int signo)
 	resume(c);
 }
 
-/* -------------------------------------------------------------------------------------- the events -- */
+/* -------------------------------------------------------------------------------------- the events
+ * -- */
 
 static void on_status(struct client *c, const struct ctl_exec_status *s)
 {
@@ -221,7 +227,8 @@ static void on_signal(struct client *c)
 		else if (signo == SIGCONT)
 			resume(c);
 		else if (signo == SIGTSTP && c->pty.master < 0)
-			send_signal(c, SIGSTOP); /* with no terminal its group is orphaned and ignores SIGTSTP */
+			send_signal(c, SIGSTOP); /* with no terminal its group is orphaned and
+						    ignores SIGTSTP */
 		else
 			send_signal(c, signo);
 	}
@@ -257,7 +264,8 @@ static void loop(struct client *c)
 		copy_output(c, true);
 }
 
-/* ------------------------------------------------------------------------------------- the start -- */
+/* ------------------------------------------------------------------------------------- the start
+ * -- */
 
 static int block_signals(void)
 {
@@ -272,7 +280,8 @@ static int block_signals(void)
 	signal(SIGPIPE, SIG_IGN);
 	if (sigprocmask(SIG_BLOCK, &set, NULL) < 0)
 		return -errno;
-	/* What was ignored for us, as nohup does, is ignored by the command: such a signal never reaches a signalfd. */
+	/* What was ignored for us, as nohup does, is ignored by the command: such a signal never
+	 * reaches a signalfd. */
 	return signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
 }
 
@@ -288,7 +297,8 @@ static int find_terminal(void)
 static bool check_descriptors(struct client *c)
 {
 	static const char *const names[] = {"standard input", "standard output", "standard error"};
-	static const char *const ways_out[] = {"< /dev/null", "> FILE or a pipe", "2> FILE or a pipe"};
+	static const char *const ways_out[] = {"< /dev/null", "> FILE or a pipe",
+					       "2> FILE or a pipe"};
 
 	for (int i = 0; i < 3; i++) {
 		const char *what;
@@ -296,8 +306,8 @@ static bool check_descriptors(struct client *c)
 
 		if (fd_check(i, FD_TERMINAL_ANY, &what) == 0)
 			continue;
-		snprintf(text, sizeof(text), "%s is %s, which may not enter a sandbox; use %s", names[i], what,
-			 ways_out[i]);
+		snprintf(text, sizeof(text), "%s is %s, which may not enter a sandbox; use %s",
+			 names[i], what, ways_out[i]);
 		client_fail(c, EPERM, text);
 		return false;
 	}
@@ -319,8 +329,10 @@ static int sandbox_ids(int control, pid_t *ret_pid, uid_t *ret_uid)
 	if (r < 0)
 		return r;
 	status = type == CTL_STATUS_REPLY ? json_loadb(buf, n, 0, NULL) : NULL;
-	r = status && status_number(status, "init_pid", &pid) && status_number(status, "uid", &uid) && pid > 1 ? 0
-														  : -EBADMSG;
+	r = status && status_number(status, "init_pid", &pid) &&
+			    status_number(status, "uid", &uid) && pid > 1
+		    ? 0
+		    : -EBADMSG;
 	json_decref(status);
 	if (r == 0) {
 		*ret_pid = (pid_t)pid;
@@ -344,7 +356,8 @@ static bool open_pty(struct client *c)
 	if (r == 0)
 		r = pty_open(pid, uid, &c->pty);
 	if (r < 0) {
-		snprintf(text, sizeof(text), "cannot make a terminal in the sandbox: %s", strerror(-r));
+		snprintf(text, sizeof(text), "cannot make a terminal in the sandbox: %s",
+			 strerror(-r));
 		client_fail(c, -r, text);
 	}
 	return r == 0;
@@ -379,12 +392,18 @@ static void start(struct client *c, const struct exec_request *request)
 		tty_raw(&c->tty);
 	r = send_request(c, *request);
 	if (r < 0)
-		client_fail(c, -r, r == -E2BIG ? "the command line or environment is too long" : strerror(-r));
+		client_fail(c, -r,
+			    r == -E2BIG ? "the command line or environment is too long"
+					: strerror(-r));
 }
 
 void exec_client_run(int control, const struct exec_request *request, struct exec_end *ret)
 {
-	struct client c = {.control = control, .tty = {.fd = -1}, .pty = {.master = -1, .slave = -1}, .out = 1, .end = ret};
+	struct client c = {.control = control,
+			   .tty = {.fd = -1},
+			   .pty = {.master = -1, .slave = -1},
+			   .out = 1,
+			   .end = ret};
 
 	c.signals = block_signals();
 	if (c.signals < 0)

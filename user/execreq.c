@@ -34,7 +34,8 @@ int exec_request_to_memfd(const struct exec_request *r, int *ret_fd)
 	blob_put_strv(&w, r->env);
 	if (w.err)
 		return w.err;
-	return w.n > EXECREQ_SIZE_MAX ? -E2BIG : memfd_of("osh-exec", (struct slice){w.p, w.n}, ret_fd);
+	return w.n > EXECREQ_SIZE_MAX ? -E2BIG
+				      : memfd_of("osh-exec", (struct slice){w.p, w.n}, ret_fd);
 }
 
 static bool request_sane(const struct exec_request *r)
@@ -74,11 +75,13 @@ int exec_request_parse(struct slice bytes, struct exec_request *ret)
 	return 0;
 }
 
-/* ------------------------------------------------------------------------------- environments -- */
+/* ------------------------------------------------------------------------------- environments --
+ */
 
 static bool name_byte(char c)
 {
-	return (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '_';
+	return (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') ||
+	       c == '_';
 }
 
 bool env_valid(const char *var)

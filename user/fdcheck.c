@@ -36,7 +36,8 @@ static bool unnamed(int fd)
 	if (getsockname(fd, (struct sockaddr *)&a, &n) < 0 || n > sizeof(a.sun_family))
 		return false;
 	n = sizeof(a);
-	return getpeername(fd, (struct sockaddr *)&a, &n) == 0 ? n <= sizeof(a.sun_family) : errno == ENOTCONN;
+	return getpeername(fd, (struct sockaddr *)&a, &n) == 0 ? n <= sizeof(a.sun_family)
+							       : errno == ENOTCONN;
 }
 
 static int check_socket(int fd, const char **ret_what)

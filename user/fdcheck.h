@@ -2,9 +2,10 @@
 /*
  * fdcheck.h - what may be handed into a sandbox as descriptor 0, 1 or 2.
  *
- * A socket made outside is judged by no hook of the sandbox, and a directory leads out of its files: so only regular
- * files, pipes, unnamed Unix pairs and harmless character devices go in, and a terminal only as the sandbox's own pty.
- * Checked by the client, for a clear message, and by init, which is what counts.
+ * A socket made outside is judged by no hook of the sandbox, and a directory leads out of its
+ * files: so only regular files, pipes, unnamed Unix pairs and harmless character devices go in, and
+ * a terminal only as the sandbox's own pty. Checked by the client, for a clear message, and by
+ * init, which is what counts.
  */
 #pragma once
 

@@ -2,8 +2,8 @@
 /*
  * hostsection.c - finds a command as its user would, and what must be visible for it to start.
  *
- * Nothing of the user's is run, and nothing of the user's is opened by root: the search is done by a child with the
- * user's ids, which sends back three strings.
+ * Nothing of the user's is run, and nothing of the user's is opened by root: the search is done by
+ * a child with the user's ids, which sends back three strings.
  */
 #include "user/hostsection.h"
 
@@ -38,10 +38,13 @@ static void host_section_donep(struct host_section *h)
 	host_section_done(h);
 }
 
-/* ------------------------------------------------------------------------------------ as the user -- */
+/* ------------------------------------------------------------------------------------ as the user
+ * -- */
 
-/* Runs fn in a child with the ids of `id`; what it writes to out comes back.  -ECHILD: it did not end well. */
-static int as_user(const struct identity *id, void (*fn)(void *arg, FILE *out), void *arg, char **ret, size_t *ret_n)
+/* Runs fn in a child with the ids of `id`; what it writes to out comes back.  -ECHILD: it did not
+ * end well. */
+static int as_user(const struct identity *id, void (*fn)(void *arg, FILE *out), void *arg,
+		   char **ret, size_t *ret_n)
 {
 	_cleanup_close_ int in = -1;
 	int ends[2], status, r;
@@ -54,7 +57,8 @@ static int as_user(const struct identity *id, void (*fn)(void *arg, FILE *out), 
 	if (pid == 0) {
 		FILE *out = fdopen(ends[1], "w");
 
-		if (!out || setgroups(id->ngroups, id->groups) < 0 || setresgid(id->gid, id->gid, id->gid) < 0 ||
+		if (!out || setgroups(id->ngroups, id->groups) < 0 ||
+		    setresgid(id->gid, id->gid, id->gid) < 0 ||
 		    setresuid(id->uid, id->uid, id->uid) < 0)
 			_exit(1);
 		fn(arg, out);
@@ -70,7 +74,8 @@ static int as_user(const struct identity *id, void (*fn)(void *arg, FILE *out), 
 	return r;
 }
 
-/* ------------------------------------------------------------------------------------- the search -- */
+/* ------------------------------------------------------------------------------------- the search
+ * -- */
 
 static int add_newest_node(char ***dirs, const char *home)
 {
@@ -104,8 +109,10 @@ static int add_path(char ***dirs, const char *path)
 
 		if (!dir)
 			return -ENOMEM;
-		/* Only absolute and clean ones: "." on a PATH is whatever directory someone stands in. */
-		if (dir[0] == '/' && !strstr(dir, "/../") && !strstr(dir, "/./") && !strv_has(*dirs, dir))
+		/* Only absolute and clean ones: "." on a PATH is whatever directory someone stands
+		 * in. */
+		if (dir[0] == '/' && !strstr(dir, "/../") && !strstr(dir, "/./") &&
+		    !strv_has(*dirs, dir))
 			r = strv_add(dirs, dir);
 		s += n;
 	}
@@ -114,8 +121,9 @@ static int add_path(char ***dirs, const char *path)
 
 char **command_directories(const char *path, const char *home)
 {
-	static const char *const in_home[] = {".local/bin", "bin",	 ".npm-global/bin", ".volta/bin",
-					      ".bun/bin",   ".cargo/bin", ".claude/local"};
+	static const char *const in_home[] = {".local/bin",   "bin",	  ".npm-global/bin",
+					      ".volta/bin",   ".bun/bin", ".cargo/bin",
+					      ".claude/local"};
 	char **dirs = NULL;
 	int r = add_path(&dirs, path);
 
@@ -162,10 +170,12 @@ static bool locate(const struct search *s, char ret[PATH_MAX])
 		return search_dirs(s->dirs, s->command, ret);
 	if (s->command[0] == '/')
 		return snprintf(ret, PATH_MAX, "%s", s->command) < PATH_MAX && executable(ret);
-	return snprintf(ret, PATH_MAX, "%s/%s", s->workdir, s->command) < PATH_MAX && executable(ret);
+	return snprintf(ret, PATH_MAX, "%s/%s", s->workdir, s->command) < PATH_MAX &&
+	       executable(ret);
 }
 
-/* What "#!" in the file names: the interpreter, or behind env the program looked for on PATH.  "": not a script. */
+/* What "#!" in the file names: the interpreter, or behind env the program looked for on PATH.  "":
+ * not a script. */
 static void interpreter_of(const struct search *s, const char *file, char ret[PATH_MAX])
 {
 	_cleanup_close_ int fd = open(file, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
@@ -214,7 +224,8 @@ static char *answer(const char *text, size_t n, unsigned which)
 	return strdup(s);
 }
 
-/* ------------------------------------------------------------------------------------ install trees -- */
+/* ------------------------------------------------------------------------------------ install
+ * trees -- */
 
 /* The part of path up to the end of `upto`, which points into it. */
 static char *prefix(const char *path, const char *upto)
@@ -234,7 +245,8 @@ static char *tree_in_home(const char *real, const char *home, const char *rel, u
 	size_t n = strlen(home), k = strlen(rel);
 	const char *s;
 
-	if (strncmp(real, home, n) != 0 || real[n] != '/' || strncmp(real + n + 1, rel, k) != 0 || real[n + 1 + k] != '/')
+	if (strncmp(real, home, n) != 0 || real[n] != '/' || strncmp(real + n + 1, rel, k) != 0 ||
+	    real[n + 1 + k] != '/')
 		return NULL;
 	s = real + n + 1 + k;
 	for (; more; more--) {
@@ -264,10 +276,20 @@ char *install_tree(const char *real, const char *home)
 		const char *rel;
 		unsigned more;
 	} in_home[] = {
-		{".nvm/versions/node", 1},  {".volta", 0}, {".bun", 0}, {".local/share/claude/versions", 0},
-		{".pyenv/versions", 1},	    {".local/share/pipx/venvs", 1}, {".local/pipx/venvs", 1},
-		{".local/share/uv/tools", 1}, {".local/share/uv/python", 1}, {".deno", 0}, {".asdf/installs", 2},
-		{".local/share/mise/installs", 2}, {".claude/local", 0}, {".opencode", 0},
+		{".nvm/versions/node", 1},
+		{".volta", 0},
+		{".bun", 0},
+		{".local/share/claude/versions", 0},
+		{".pyenv/versions", 1},
+		{".local/share/pipx/venvs", 1},
+		{".local/pipx/venvs", 1},
+		{".local/share/uv/tools", 1},
+		{".local/share/uv/python", 1},
+		{".deno", 0},
+		{".asdf/installs", 2},
+		{".local/share/mise/installs", 2},
+		{".claude/local", 0},
+		{".opencode", 0},
 	};
 	char *tree = NULL;
 
@@ -278,7 +300,8 @@ char *install_tree(const char *real, const char *home)
 	return tree ? tree : tree_of_node_package(real);
 }
 
-/* ------------------------------------------------------------------------------------ the section -- */
+/* ------------------------------------------------------------------------------------ the section
+ * -- */
 
 static bool is_claude(const struct host_section *h)
 {
@@ -288,7 +311,8 @@ static bool is_claude(const struct host_section *h)
 	       strstr(h->real, "/claude/versions/");
 }
 
-/* In the child: what Claude Code keeps between sessions, so that it is not lost with the sandbox's own home. */
+/* In the child: what Claude Code keeps between sessions, so that it is not lost with the sandbox's
+ * own home. */
 static void create_claude_files(void *arg, FILE *out)
 {
 	const char *home = arg;
@@ -367,8 +391,8 @@ static int fill(struct host_section *h, const struct identity *id, bool create)
 	return r;
 }
 
-int host_section_find(const struct identity *id, const char *path, const char *command, const char *workdir, bool create,
-		      struct host_section *ret)
+int host_section_find(const struct identity *id, const char *path, const char *command,
+		      const char *workdir, bool create, struct host_section *ret)
 {
 	_cleanup_(host_section_donep) struct host_section h = {0};
 	_cleanup_strv_ char **dirs = command_directories(path, id->home);
@@ -418,12 +442,14 @@ int host_section_apply(struct policy *p, const struct host_section *h)
 	/* A script is known by the path that it was called by. */
 	if (r >= 0 && strcmp(h->found, h->real) != 0 && strcmp(h->found, CLAUDE_PATH) != 0)
 		r = policy_add_binary_like(p, CLAUDE_PATH, h->found);
-	if (r >= 0 && h->interpreter && is_script_engine(h->interpreter) && strcmp(h->interpreter, NODE_PATH) != 0)
+	if (r >= 0 && h->interpreter && is_script_engine(h->interpreter) &&
+	    strcmp(h->interpreter, NODE_PATH) != 0)
 		r = policy_add_binary_like(p, NODE_PATH, h->interpreter);
 	return r < 0 ? r : 0;
 }
 
-/* ---------------------------------------------------------------------------------------- hints -- */
+/* ---------------------------------------------------------------------------------------- hints --
+ */
 
 static void test_as_user(void *arg, FILE *out)
 {

@@ -47,7 +47,8 @@ static int parse_id(const char *s, uint32_t *ret)
 	return 0;
 }
 
-/* One passwd entry, by name, or by uid when name is NULL.  The strings live in *buf. -ENOENT: there is none. */
+/* One passwd entry, by name, or by uid when name is NULL.  The strings live in *buf. -ENOENT: there
+ * is none. */
 static int lookup_user(const char *name, uid_t uid, struct passwd *pw, char **buf)
 {
 	for (size_t n = 4096; n <= NSS_BUF_MAX; n *= 4) {
@@ -58,10 +59,13 @@ static int lookup_user(const char *name, uid_t uid, struct passwd *pw, char **bu
 		*buf = malloc(n);
 		if (!*buf)
 			return -ENOMEM;
-		r = name ? getpwnam_r(name, pw, *buf, n, &found) : getpwuid_r(uid, pw, *buf, n, &found);
+		r = name ? getpwnam_r(name, pw, *buf, n, &found)
+			 : getpwuid_r(uid, pw, *buf, n, &found);
 		if (r == ERANGE)
 			continue;
-		return found ? 0 : r && r != ESRCH && r != EPERM && r != EBADF ? (r == ENOENT ? -ENOENT : -r) : -ENOENT;
+		return found					     ? 0
+		       : r && r != ESRCH && r != EPERM && r != EBADF ? (r == ENOENT ? -ENOENT : -r)
+								     : -ENOENT;
 	}
 	return -ERANGE;
 }
@@ -107,7 +111,8 @@ int identity_group_id(const char *group, gid_t *ret)
 	return r == -ENOENT && parse_id(group, ret) == 0 ? 0 : r;
 }
 
-/* Supplementary groups of a named user.  Root's group is left out: its files are root's business. */
+/* Supplementary groups of a named user.  Root's group is left out: its files are root's business.
+ */
 static int load_groups(struct identity *id)
 {
 	int n = 64;
@@ -204,7 +209,8 @@ static int fill_user(struct identity *id, const char *name)
 	return r < 0 ? r : fill_from_passwd(id, &pw);
 }
 
-static int choose_user(const struct policy_static *policy, const char *sudo_uid, struct identity *id, char **ret_error)
+static int choose_user(const struct policy_static *policy, const char *sudo_uid,
+		       struct identity *id, char **ret_error)
 {
 	uint32_t uid;
 	int r;
@@ -213,7 +219,8 @@ static int choose_user(const struct policy_static *policy, const char *sudo_uid,
 		r = fill_user(id, policy->run_as_user);
 		if (r == -ENOENT)
 			return error_text(ret_error, r,
-					  "process.run_as_user: there is no user '%s' on this host; create it, or name another",
+					  "process.run_as_user: there is no user '%s' on this "
+					  "host; create it, or name another",
 					  policy->run_as_user);
 		return r;
 	}
@@ -221,9 +228,11 @@ static int choose_user(const struct policy_static *policy, const char *sudo_uid,
 		return fill_uid(id, uid);
 	r = fill_user(id, "sandbox");
 	if (r == -ENOENT)
-		return error_text(ret_error, r,
-				  "no user to run as: root was not reached through sudo, the policy names no "
-				  "process.run_as_user, and there is no user 'sandbox'; create it with: " MAKE_SANDBOX_USER);
+		return error_text(
+			ret_error, r,
+			"no user to run as: root was not reached through sudo, the policy names no "
+			"process.run_as_user, and there is no user 'sandbox'; create it "
+			"with: " MAKE_SANDBOX_USER);
 	return r;
 }
 
@@ -236,12 +245,14 @@ static int choose_group(const struct policy_static *policy, struct identity *id,
 	r = identity_group_id(policy->run_as_group, &id->gid);
 	if (r == -ENOENT)
 		return error_text(ret_error, r,
-				  "process.run_as_group: there is no group '%s' on this host; create it, or name another",
+				  "process.run_as_group: there is no group '%s' on this host; "
+				  "create it, or name another",
 				  policy->run_as_group);
 	return r;
 }
 
-int identity_resolve(const struct policy_static *policy, const char *sudo_uid, struct identity *ret, char **ret_error)
+int identity_resolve(const struct policy_static *policy, const char *sudo_uid, struct identity *ret,
+		     char **ret_error)
 {
 	_cleanup_(identity_donep) struct identity id = {0};
 	int r;
@@ -251,10 +262,14 @@ int identity_resolve(const struct policy_static *policy, const char *sudo_uid, s
 	if (r == 0)
 		r = choose_group(policy, &id, ret_error);
 	if (r < 0)
-		return *ret_error ? r : error_text(ret_error, r, "cannot look up the user to run as: %s", strerror(-r));
+		return *ret_error
+			       ? r
+			       : error_text(ret_error, r, "cannot look up the user to run as: %s",
+					    strerror(-r));
 	if (id.uid == 0 || id.gid == 0)
 		return error_text(ret_error, -EPERM,
-				  "refusing to run as user '%s' (uid %u, gid %u): a sandbox never runs as root; name "
+				  "refusing to run as user '%s' (uid %u, gid %u): a sandbox never "
+				  "runs as root; name "
 				  "another process.run_as_user%s",
 				  id.user, id.uid, id.gid, id.uid ? " or run_as_group" : "");
 	*ret = id;

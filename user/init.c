@@ -2,13 +2,14 @@
 /*
  * init.c - the first process of a sandbox, and parent of all others.
  *
- * It holds nothing secret and has no right that its children lack: it is inside the same mounts, Landlock domain and
- * system call filter, as the same user.  It never executes anything itself and reads nothing that a command wrote, but
- * reports of fixed size from its own children before their execve.  When the supervisor's end of the pair closes it
- * exits; when it exits, the supervisor ends the sandbox.
+ * It holds nothing secret and has no right that its children lack: it is inside the same mounts,
+ * Landlock domain and system call filter, as the same user.  It never executes anything itself and
+ * reads nothing that a command wrote, but reports of fixed size from its own children before their
+ * execve.  When the supervisor's end of the pair closes it exits; when it exits, the supervisor
+ * ends the sandbox.
  *
- * The life of a command: order -> fork (command.c) -> reports over the link -> its end, from waitpid() for one without
- * a terminal, from its monitor for one with -> one final INIT_STATUS.
+ * The life of a command: order -> fork (command.c) -> reports over the link -> its end, from
+ * waitpid() for one without a terminal, from its monitor for one with -> one final INIT_STATUS.
  */
 #include "user/init.h"
 
@@ -24,8 +25,8 @@
 
 struct command {
 	struct command *next;
-	uint32_t id;	/* the supervisor's */
-	pid_t pid;	/* of our child: the command, or its monitor */
+	uint32_t id; /* the supervisor's */
+	pid_t pid;   /* of our child: the command, or its monitor */
 	int link;
 	bool tty;
 	bool reaped; /* our child has ended */
@@ -49,7 +50,8 @@ static void tell(const struct init *in, const struct init_msg *m)
 			_exit(0);
 }
 
-static void tell_status(const struct init *in, uint32_t id, uint32_t state, int value, const char *text)
+static void tell_status(const struct init *in, uint32_t id, uint32_t state, int value,
+			const char *text)
 {
 	struct init_msg m = {.type = INIT_STATUS, .id = id, .state = state, .value = value};
 
@@ -62,7 +64,8 @@ static bool is_final(uint32_t state)
 	return state != EXEC_STOPPED && state != EXEC_CONTINUED;
 }
 
-static void command_status(const struct init *in, struct command *c, uint32_t state, int value, const char *text)
+static void command_status(const struct init *in, struct command *c, uint32_t state, int value,
+			   const char *text)
 {
 	if (c->final)
 		return;
@@ -77,7 +80,8 @@ static void command_started(const struct init *in, const struct command *c, pid_
 	tell(in, &m);
 }
 
-/* ---------------------------------------------------------------------------- from the children -- */
+/* ---------------------------------------------------------------------------- from the children --
+ */
 
 /* What came over a link so far.  After a successful execve it is closed on the other side. */
 static void read_link(const struct init *in, struct command *c)
@@ -154,7 +158,8 @@ static void forget_reaped(struct init *in)
 	}
 }
 
-/* -------------------------------------------------------------------------- from the supervisor -- */
+/* -------------------------------------------------------------------------- from the supervisor --
+ */
 
 static struct command *command_add(struct init *in, uint32_t id, bool tty)
 {
@@ -168,7 +173,8 @@ static struct command *command_add(struct init *in, uint32_t id, bool tty)
 	return c;
 }
 
-static _Noreturn void child(const struct init *in, const struct command *c, int link, const int fds[4])
+static _Noreturn void child(const struct init *in, const struct command *c, int link,
+			    const int fds[4])
 {
 	struct command_start s = {
 		.plan = in->plan,
@@ -206,7 +212,8 @@ static void order_exec(struct init *in, const struct init_msg *m, const int *fds
 	int r;
 
 	if (nfds != 4) {
-		tell_status(in, m->id, EXEC_FAILED, EINVAL, "a command needs its request and three descriptors");
+		tell_status(in, m->id, EXEC_FAILED, EINVAL,
+			    "a command needs its request and three descriptors");
 		return;
 	}
 	c = command_add(in, m->id, m->tty != 0);
@@ -282,7 +289,10 @@ static void read_order(struct init *in)
 	} control;
 	struct init_msg m;
 	struct iovec iov = {&m, sizeof(m)};
-	struct msghdr h = {.msg_iov = &iov, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof(control)};
+	struct msghdr h = {.msg_iov = &iov,
+			   .msg_iovlen = 1,
+			   .msg_control = &control,
+			   .msg_controllen = sizeof(control)};
 	int fds[4];
 	size_t nfds;
 	ssize_t n = recvmsg(in->pair, &h, MSG_CMSG_CLOEXEC | MSG_DONTWAIT);
@@ -302,7 +312,8 @@ static void read_order(struct init *in)
 		close(fds[i]);
 }
 
-/* ------------------------------------------------------------------------------------- the loop -- */
+/* ------------------------------------------------------------------------------------- the loop --
+ */
 
 static size_t fill_poll(struct init *in)
 {

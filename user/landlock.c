@@ -2,12 +2,14 @@
 /*
  * landlock.c - the plan's files once more, as Landlock rules.
  *
- * The mount namespace already holds nothing else; Landlock stands behind it should a descriptor or a kernel defect lead
- * out.  It also says what mounts cannot: no ioctl on devices but the listed ones, and from ABI 6 on no signals and no
- * abstract Unix sockets across the sandbox's border.  A rule covers what lies below it, so a read-only directory inside
- * a read-write one is read-only by its mount alone.
+ * The mount namespace already holds nothing else; Landlock stands behind it should a descriptor or
+ * a kernel defect lead out.  It also says what mounts cannot: no ioctl on devices but the listed
+ * ones, and from ABI 6 on no signals and no abstract Unix sockets across the sandbox's border.  A
+ * rule covers what lies below it, so a read-only directory inside a read-write one is read-only by
+ * its mount alone.
  *
- * No TCP rules: they judge the port before the connect hook rewrites it and could not change with a reload.
+ * No TCP rules: they judge the port before the connect hook rewrites it and could not change with a
+ * reload.
  */
 #include "user/landlock.h"
 
@@ -18,7 +20,8 @@
 #include <sys/stat.h>
 #include <sys/syscall.h>
 
-/* What the header of the oldest supported distribution does not know yet (include/uapi/linux/landlock.h). */
+/* What the header of the oldest supported distribution does not know yet
+ * (include/uapi/linux/landlock.h). */
 #ifndef LANDLOCK_ACCESS_FS_TRUNCATE
 #define LANDLOCK_ACCESS_FS_TRUNCATE (1ULL << 14) /* ABI 3 */
 #endif
@@ -34,15 +37,17 @@ struct ruleset_attr { /* struct landlock_ruleset_attr as of ABI 6 */
 	uint64_t handled_access_fs, handled_access_net, scoped;
 };
 
-#define RIGHTS_READ (LANDLOCK_ACCESS_FS_EXECUTE | LANDLOCK_ACCESS_FS_READ_FILE | LANDLOCK_ACCESS_FS_READ_DIR)
+#define RIGHTS_READ                                                                                \
+	(LANDLOCK_ACCESS_FS_EXECUTE | LANDLOCK_ACCESS_FS_READ_FILE | LANDLOCK_ACCESS_FS_READ_DIR)
 #define RIGHTS_WRITE                                                                               \
-	(RIGHTS_READ | LANDLOCK_ACCESS_FS_WRITE_FILE | LANDLOCK_ACCESS_FS_REMOVE_DIR |              \
-	 LANDLOCK_ACCESS_FS_REMOVE_FILE | LANDLOCK_ACCESS_FS_MAKE_DIR | LANDLOCK_ACCESS_FS_MAKE_REG | \
-	 LANDLOCK_ACCESS_FS_MAKE_SOCK | LANDLOCK_ACCESS_FS_MAKE_FIFO | LANDLOCK_ACCESS_FS_MAKE_SYM |  \
-	 LANDLOCK_ACCESS_FS_REFER | LANDLOCK_ACCESS_FS_TRUNCATE)
+	(RIGHTS_READ | LANDLOCK_ACCESS_FS_WRITE_FILE | LANDLOCK_ACCESS_FS_REMOVE_DIR |             \
+	 LANDLOCK_ACCESS_FS_REMOVE_FILE | LANDLOCK_ACCESS_FS_MAKE_DIR |                            \
+	 LANDLOCK_ACCESS_FS_MAKE_REG | LANDLOCK_ACCESS_FS_MAKE_SOCK |                              \
+	 LANDLOCK_ACCESS_FS_MAKE_FIFO | LANDLOCK_ACCESS_FS_MAKE_SYM | LANDLOCK_ACCESS_FS_REFER |   \
+	 LANDLOCK_ACCESS_FS_TRUNCATE)
 #define RIGHTS_DEVICE                                                                              \
-	(LANDLOCK_ACCESS_FS_READ_FILE | LANDLOCK_ACCESS_FS_WRITE_FILE | LANDLOCK_ACCESS_FS_TRUNCATE | \
-	 LANDLOCK_ACCESS_FS_IOCTL_DEV)
+	(LANDLOCK_ACCESS_FS_READ_FILE | LANDLOCK_ACCESS_FS_WRITE_FILE |                            \
+	 LANDLOCK_ACCESS_FS_TRUNCATE | LANDLOCK_ACCESS_FS_IOCTL_DEV)
 /* All that a rule on something other than a directory may hold. */
 #define RIGHTS_OF_FILES (RIGHTS_DEVICE | LANDLOCK_ACCESS_FS_EXECUTE)
 
@@ -87,7 +92,9 @@ static int allow(const struct landlock_ruleset *ruleset, const char *path, uint6
 	rule.allowed_access = rights & handled_rights(ruleset->abi);
 	if (!rule.allowed_access)
 		return 0;
-	return syscall(SYS_landlock_add_rule, ruleset->fd, LANDLOCK_RULE_PATH_BENEATH, &rule, 0) < 0 ? -errno : 0;
+	return syscall(SYS_landlock_add_rule, ruleset->fd, LANDLOCK_RULE_PATH_BENEATH, &rule, 0) < 0
+		       ? -errno
+		       : 0;
 }
 
 static uint64_t mount_rights(const struct plan_mount *m)
@@ -99,7 +106,8 @@ static uint64_t mount_rights(const struct plan_mount *m)
 	return m->flags & PLAN_DEVICE ? rights | RIGHTS_DEVICE : rights;
 }
 
-static int allow_plan(const struct launch_plan *p, const struct landlock_ruleset *ruleset, char **ret_error)
+static int allow_plan(const struct launch_plan *p, const struct landlock_ruleset *ruleset,
+		      char **ret_error)
 {
 	char runtime[64];
 	/* Listing "/" and the directories on the way down shows only what the plan put there. */
@@ -112,14 +120,16 @@ static int allow_plan(const struct launch_plan *p, const struct landlock_ruleset
 		if (r == -ENOENT && (p->mounts[i].flags & PLAN_OPTIONAL))
 			continue; /* its mount was skipped, with a warning */
 		if (r < 0)
-			return error_text(ret_error, r, "Landlock rule for %s: %s", p->mounts[i].path, strerror(-r));
+			return error_text(ret_error, r, "Landlock rule for %s: %s",
+					  p->mounts[i].path, strerror(-r));
 	}
 	snprintf(runtime, sizeof(runtime), "/run/user/%u", p->uid);
 	r = allow(ruleset, runtime, RIGHTS_WRITE);
 	return r < 0 && r != -ENOENT ? r : 0;
 }
 
-int landlock_prepare(const struct launch_plan *p, const struct warner *w, struct landlock_ruleset *ret, char **ret_error)
+int landlock_prepare(const struct launch_plan *p, const struct warner *w,
+		     struct landlock_ruleset *ret, char **ret_error)
 {
 	struct landlock_ruleset ruleset = {.fd = -1, .abi = landlock_abi()};
 	int r;
@@ -128,15 +138,18 @@ int landlock_prepare(const struct launch_plan *p, const struct warner *w, struct
 	if (ruleset.abi == 0) {
 		if (p->landlock == POLICY_HARD_REQUIREMENT)
 			return error_text(ret_error, -EOPNOTSUPP,
-					  "this kernel has no Landlock (or it was not switched on with lsm=landlock,...), and the "
+					  "this kernel has no Landlock (or it was not switched on "
+					  "with lsm=landlock,...), and the "
 					  "policy says landlock.compatibility: hard_requirement");
-		warner_say(w, "this kernel has no Landlock: files are guarded by the mount namespace alone");
+		warner_say(w, "this kernel has no Landlock: files are guarded by the mount "
+			      "namespace alone");
 		*ret = ruleset;
 		return 0;
 	}
 	ruleset.fd = create_ruleset(ruleset.abi);
 	if (ruleset.fd < 0)
-		return error_text(ret_error, ruleset.fd, "Landlock ruleset: %s", strerror(-ruleset.fd));
+		return error_text(ret_error, ruleset.fd, "Landlock ruleset: %s",
+				  strerror(-ruleset.fd));
 	r = allow_plan(p, &ruleset, ret_error);
 	if (r < 0) {
 		close(ruleset.fd);

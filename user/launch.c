@@ -2,8 +2,9 @@
 /*
  * launch.c - "__launch": from root inside the sandbox's cgroup to init behind all walls.
  *
- * What it is given, and what it answers: user/launch.h.  The order of the steps is that of the design, and each depends
- * on those before it; any failure ends the process, and with it the sandbox, before anything else ran.
+ * What it is given, and what it answers: user/launch.h.  The order of the steps is that of the
+ * design, and each depends on those before it; any failure ends the process, and with it the
+ * sandbox, before anything else ran.
  */
 #include "user/launch.h"
 
@@ -52,12 +53,14 @@ static int read_plan(struct launch_plan *ret)
 	return r;
 }
 
-/* Nothing that the supervisor had open goes further than here, and what it handed over not into a command. */
+/* Nothing that the supervisor had open goes further than here, and what it handed over not into a
+ * command. */
 static int own_descriptors(void)
 {
 	if (close_range(LAUNCH_FD_TRUST + 1, ~0u, 0) < 0)
 		return -errno;
-	return close_range(LAUNCH_FD_SUPERVISOR, LAUNCH_FD_TRUST, CLOSE_RANGE_CLOEXEC) < 0 ? -errno : 0;
+	return close_range(LAUNCH_FD_SUPERVISOR, LAUNCH_FD_TRUST, CLOSE_RANGE_CLOEXEC) < 0 ? -errno
+											   : 0;
 }
 
 /* A core file would be written with the host's core_pattern, perhaps by a program of the host. */
@@ -68,13 +71,16 @@ static int limit(void)
 	return setrlimit(RLIMIT_CORE, &none) < 0 ? -errno : 0;
 }
 
-/* The last two locks, in the only order that works: without no_new_privs neither is accepted from a plain user. */
+/* The last two locks, in the only order that works: without no_new_privs neither is accepted from a
+ * plain user. */
 static int lock(struct landlock_ruleset *ruleset, char **ret_error)
 {
 	int r;
 
-	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 || prctl(PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0) != 1)
-		return error_text(ret_error, -EPERM, "cannot set no_new_privs: %s", strerror(errno));
+	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 ||
+	    prctl(PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0) != 1)
+		return error_text(ret_error, -EPERM, "cannot set no_new_privs: %s",
+				  strerror(errno));
 	r = landlock_enforce(ruleset);
 	if (r < 0)
 		return error_text(ret_error, r, "cannot enforce Landlock: %s", strerror(-r));
@@ -87,14 +93,16 @@ static int build_walls(const struct launch_plan *p, char **ret_error)
 	struct landlock_ruleset ruleset = {.fd = -1};
 	int r;
 
-	/* 1. Before anything that relies on them: the hooks of the cgroup that this process was born in. */
+	/* 1. Before anything that relies on them: the hooks of the cgroup that this process was
+	 * born in. */
 	r = proof_hooks_live(ret_error);
 	/* 2. Files and IPC, while there is the privilege to mount. */
 	if (r == 0)
 		r = mounts_build(p, LAUNCH_FD_TRUST, &warner, ret_error);
 	if (r == 0)
 		r = limit();
-	/* 3. The Landlock rules name files that root can open and the user perhaps cannot; enforced last. */
+	/* 3. The Landlock rules name files that root can open and the user perhaps cannot; enforced
+	 * last. */
 	if (r == 0)
 		r = landlock_prepare(p, &warner, &ruleset, ret_error);
 	/* 4. From here on without privileges. */
@@ -115,7 +123,8 @@ int launch_main(int argc, char **argv)
 
 	(void)argc;
 	(void)argv;
-	/* A session of its own, so that no terminal of the host is the sandbox's controlling terminal. */
+	/* A session of its own, so that no terminal of the host is the sandbox's controlling
+	 * terminal. */
 	setsid();
 	umask(022);
 	r = own_descriptors();

@@ -3,16 +3,18 @@
  * mounts.c - builds the tree of files that a sandbox sees, and leaves the host's behind.
  *
  * The order, and why:
- *   1. private mount and IPC namespaces, propagation off: nothing done here reaches the host, nothing of the host
- *      arrives later
- *   2. a stage on /proc: the one directory that is never the source of a bind, so that covering it hides nothing
- *   3. the plan's mounts, parents first; each is made detached, given its final attributes, and only then attached,
- *      so that no read-only tree is writable for a moment
+ *   1. private mount and IPC namespaces, propagation off: nothing done here reaches the host,
+ * nothing of the host arrives later
+ *   2. a stage on /proc: the one directory that is never the source of a bind, so that covering it
+ * hides nothing
+ *   3. the plan's mounts, parents first; each is made detached, given its final attributes, and
+ * only then attached, so that no read-only tree is writable for a moment
  *   4. our own files over the host's; then the root itself read-only
  *   5. pivot_root, and the host's tree is detached
  *
- * Nothing is looked up by a path in which a symbolic link could stand: the sources with RESOLVE_NO_SYMLINKS, the
- * places component by component from a descriptor of the new root.  Directories are made only in trees of our own.
+ * Nothing is looked up by a path in which a symbolic link could stand: the sources with
+ * RESOLVE_NO_SYMLINKS, the places component by component from a descriptor of the new root.
+ * Directories are made only in trees of our own.
  */
 #include "user/mounts.h"
 
@@ -67,7 +69,8 @@ static int open_beneath(int dir, const char *path, uint64_t flags, uint64_t reso
 	return fd < 0 ? -errno : fd;
 }
 
-/* ------------------------------------------------------------------------- where things go to -- */
+/* ------------------------------------------------------------------------- where things go to --
+ */
 
 /* Is what stands at this path, before anything else is put there, a tree of our own? */
 static bool ours(const struct builder *b, const char *path)
@@ -84,7 +87,8 @@ static bool in_home(const struct builder *b, const char *path)
 	return m && m->kind == PLAN_HOME;
 }
 
-static int make_entry(const struct builder *b, int dir, const char *path, const char *name, mode_t mode)
+static int make_entry(const struct builder *b, int dir, const char *path, const char *name,
+		      mode_t mode)
 {
 	char parent[PATH_MAX];
 	int r;
@@ -98,14 +102,16 @@ static int make_entry(const struct builder *b, int dir, const char *path, const 
 	if (r < 0)
 		return -errno;
 	/* Or nothing else could be put beside a mount point in the sandbox's home. */
-	if (in_home(b, parent) && fchownat(dir, name, b->plan->uid, b->plan->gid, AT_SYMLINK_NOFOLLOW) < 0)
+	if (in_home(b, parent) &&
+	    fchownat(dir, name, b->plan->uid, b->plan->gid, AT_SYMLINK_NOFOLLOW) < 0)
 		return -errno;
 	return 0;
 }
 
 /*
- * Opens (O_PATH) a place in the new root; what is missing on the way is made where the tree is ours: directories,
- * and at the end a directory or an empty file, by mode.  -ENOENT: missing in a tree of the host's.
+ * Opens (O_PATH) a place in the new root; what is missing on the way is made where the tree is
+ * ours: directories, and at the end a directory or an empty file, by mode.  -ENOENT: missing in a
+ * tree of the host's.
  */
 static int place(const struct builder *b, const char *path, mode_t mode)
 {
@@ -148,23 +154,29 @@ static int attach(const struct builder *b, int mount, const char *path, mode_t m
 
 	if (at < 0)
 		return at;
-	return move_mount(mount, "", at, "", MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH) < 0 ? -errno : 0;
+	return move_mount(mount, "", at, "", MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH) < 0
+		       ? -errno
+		       : 0;
 }
 
-/* ------------------------------------------------------------------------------ detached mounts -- */
+/* ------------------------------------------------------------------------------ detached mounts --
+ */
 
 static int set_attributes(int mount, uint64_t attributes, bool recursive)
 {
 	struct mount_attr a = {.attr_set = attributes, .propagation = MS_PRIVATE};
 
-	return mount_setattr(mount, "", AT_EMPTY_PATH | (recursive ? AT_RECURSIVE : 0u), &a, sizeof(a)) < 0 ? -errno
-														  : 0;
+	return mount_setattr(mount, "", AT_EMPTY_PATH | (recursive ? AT_RECURSIVE : 0u), &a,
+			     sizeof(a)) < 0
+		       ? -errno
+		       : 0;
 }
 
 /* A detached copy of the host's tree at path, with these attributes on every mount in it. */
 static int clone_tree(const char *path, uint64_t attributes, mode_t *ret_mode)
 {
-	_cleanup_close_ int at = open_beneath(AT_FDCWD, path, O_PATH, RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS);
+	_cleanup_close_ int at =
+		open_beneath(AT_FDCWD, path, O_PATH, RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS);
 	_cleanup_close_ int tree = -1;
 	struct stat st;
 	int r;
@@ -173,7 +185,8 @@ static int clone_tree(const char *path, uint64_t attributes, mode_t *ret_mode)
 		return at;
 	if (fstat(at, &st) < 0)
 		return -errno;
-	tree = open_tree(at, "", AT_EMPTY_PATH | AT_RECURSIVE | OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);
+	tree = open_tree(at, "",
+			 AT_EMPTY_PATH | AT_RECURSIVE | OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);
 	if (tree < 0)
 		return -errno;
 	r = set_attributes(tree, attributes, true);
@@ -187,8 +200,10 @@ struct fs_option {
 	const char *key, *value;
 };
 
-/* A new file system. n options; the ones from `n_must` on are left out where the kernel does not know them. */
-static int new_mount(const char *type, const struct fs_option *options, size_t n, size_t n_must, unsigned int attributes)
+/* A new file system. n options; the ones from `n_must` on are left out where the kernel does not
+ * know them. */
+static int new_mount(const char *type, const struct fs_option *options, size_t n, size_t n_must,
+		     unsigned int attributes)
 {
 	_cleanup_close_ int fs = fsopen(type, FSOPEN_CLOEXEC);
 	int mount;
@@ -196,7 +211,8 @@ static int new_mount(const char *type, const struct fs_option *options, size_t n
 	if (fs < 0)
 		return -errno;
 	for (size_t i = 0; i < n; i++)
-		if (fsconfig(fs, FSCONFIG_SET_STRING, options[i].key, options[i].value, 0) < 0 && i < n_must)
+		if (fsconfig(fs, FSCONFIG_SET_STRING, options[i].key, options[i].value, 0) < 0 &&
+		    i < n_must)
 			return -errno;
 	if (fsconfig(fs, FSCONFIG_CMD_CREATE, NULL, NULL, 0) < 0)
 		return -errno;
@@ -211,17 +227,20 @@ static int new_tmpfs(const char *mode, const char *size)
 	return new_mount("tmpfs", options, 2, 2, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV);
 }
 
-/* hidepid=ptraceable (Linux 5.8): /proc/PID is there only for who may trace PID, and Landlock forbids that across the
- * sandbox's border.  A bind of the host's /proc would show every process and its environment. */
+/* hidepid=ptraceable (Linux 5.8): /proc/PID is there only for who may trace PID, and Landlock
+ * forbids that across the sandbox's border.  A bind of the host's /proc would show every process
+ * and its environment. */
 static int new_proc(void)
 {
 	const struct fs_option options[] = {{"hidepid", "ptraceable"}};
 
 	return new_mount("proc", options, 1, 0,
-			 MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC);
+			 MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV |
+				 MOUNT_ATTR_NOEXEC);
 }
 
-/* An instance of its own: in the host's, the user's other terminals could be read and written. gid 5: tty. */
+/* An instance of its own: in the host's, the user's other terminals could be read and written. gid
+ * 5: tty. */
 static int new_devpts(void)
 {
 	const struct fs_option options[] = {{"ptmxmode", "0666"}, {"mode", "0620"}, {"gid", "5"}};
@@ -285,7 +304,8 @@ static int detached_mount(const struct builder *b, const struct plan_mount *m, m
 	switch (m->kind) {
 	case PLAN_BIND:
 		return clone_tree(m->path,
-				  MOUNT_ATTR_NOSUID | (m->flags & PLAN_DEVICE ? 0u : MOUNT_ATTR_NODEV) |
+				  MOUNT_ATTR_NOSUID |
+					  (m->flags & PLAN_DEVICE ? 0u : MOUNT_ATTR_NODEV) |
 					  (m->flags & PLAN_RW ? 0u : MOUNT_ATTR_RDONLY),
 				  ret_mode);
 	case PLAN_TMPFS:
@@ -317,11 +337,13 @@ static int add_mount(struct builder *b, const struct plan_mount *m)
 	return say(b, r, "cannot show in the sandbox:", m->path);
 }
 
-/* ------------------------------------------------------------------------------------ the stage -- */
+/* ------------------------------------------------------------------------------------ the stage --
+ */
 
 static int private_namespaces(struct builder *b)
 {
-	/* IPC too: SysV shared memory and POSIX message queues of the host's user are files by another name. */
+	/* IPC too: SysV shared memory and POSIX message queues of the host's user are files by
+	 * another name. */
 	if (unshare(CLONE_NEWNS | CLONE_NEWIPC) < 0)
 		return say(b, -errno, "cannot unshare", "the mount and IPC namespaces");
 	if (mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0)
@@ -334,18 +356,21 @@ static bool root_is_bound(const struct launch_plan *p)
 	return p->nmounts && p->mounts[0].kind == PLAN_BIND && strcmp(p->mounts[0].path, "/") == 0;
 }
 
-/* The root: an empty tmpfs, or the host's read-only tree where the policy lists "/".  Cloned before the stage stands,
- * which else would be in it. */
+/* The root: an empty tmpfs, or the host's read-only tree where the policy lists "/".  Cloned before
+ * the stage stands, which else would be in it. */
 static int open_stage(struct builder *b)
 {
 	mode_t mode;
-	_cleanup_close_ int root = root_is_bound(b->plan)
-					   ? clone_tree("/", MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV, &mode)
-					   : new_tmpfs("0755", "16m");
+	_cleanup_close_ int root =
+		root_is_bound(b->plan)
+			? clone_tree("/", MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV,
+				     &mode)
+			: new_tmpfs("0755", "16m");
 
 	if (root < 0)
 		return say(b, root, "cannot make", "the root directory");
-	if (mount("tmpfs", STAGE, "tmpfs", MS_NOSUID | MS_NODEV | MS_NOEXEC, "mode=0700,size=64m") < 0 ||
+	if (mount("tmpfs", STAGE, "tmpfs", MS_NOSUID | MS_NODEV | MS_NOEXEC, "mode=0700,size=64m") <
+		    0 ||
 	    mkdir(STAGE_ROOT, 0755) < 0 || mkdir(STAGE_FILES, 0755) < 0)
 		return say(b, -errno, "cannot make a stage on", STAGE);
 	if (move_mount(root, "", AT_FDCWD, STAGE_ROOT, MOVE_MOUNT_F_EMPTY_PATH) < 0)
@@ -354,7 +379,8 @@ static int open_stage(struct builder *b)
 	return b->root < 0 ? say(b, -errno, "cannot open", STAGE_ROOT) : 0;
 }
 
-/* ------------------------------------------------------------------------- links and small things -- */
+/* ------------------------------------------------------------------------- links and small things
+ * -- */
 
 static int add_symlink(const struct builder *b, const char *path, const char *target)
 {
@@ -414,15 +440,19 @@ static int add_runtime_dir(struct builder *b)
 	fd = place(b, path, S_IFDIR | 0700);
 	if (fd < 0)
 		return say(b, fd, "cannot make", path);
-	return fchownat(fd, "", b->plan->uid, b->plan->gid, AT_EMPTY_PATH) < 0 ? say(b, -errno, "cannot own", path) : 0;
+	return fchownat(fd, "", b->plan->uid, b->plan->gid, AT_EMPTY_PATH) < 0
+		       ? say(b, -errno, "cannot own", path)
+		       : 0;
 }
 
-/* ------------------------------------------------------------------------------- files of our own -- */
+/* ------------------------------------------------------------------------------- files of our own
+ * -- */
 
 static int stage_file(const char *name, struct slice text)
 {
 	_cleanup_close_ int dir = open(STAGE_FILES, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	_cleanup_close_ int fd = dir < 0 ? -1 : openat(dir, name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
+	_cleanup_close_ int fd =
+		dir < 0 ? -1 : openat(dir, name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
 
 	if (fd < 0)
 		return -errno;
@@ -437,15 +467,16 @@ static int stage_file(const char *name, struct slice text)
 	return fchmod(fd, 0644) < 0 ? -errno : 0; /* whatever the umask */
 }
 
-/* Where a path leads to inside the new root, a last component that does not exist included: /etc/resolv.conf is often
- * a link into /run, which is empty here.  One string after the other is at least as long as the path itself. */
+/* Where a path leads to inside the new root, a last component that does not exist included:
+ * /etc/resolv.conf is often a link into /run, which is empty here.  One string after the other is
+ * at least as long as the path itself. */
 static int inside_target(const struct builder *b, const char *path, char ret[PATH_MAX])
 {
 	snprintf(ret, PATH_MAX, "%s", path);
 	for (unsigned i = 0; i < 8; i++) {
 		char target[PATH_MAX], joined[2 * PATH_MAX];
-		_cleanup_close_ int at =
-			open_beneath(b->root, ret, O_PATH | O_NOFOLLOW, RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS);
+		_cleanup_close_ int at = open_beneath(b->root, ret, O_PATH | O_NOFOLLOW,
+						      RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS);
 		ssize_t n;
 
 		if (at < 0)
@@ -457,7 +488,8 @@ static int inside_target(const struct builder *b, const char *path, char ret[PAT
 		if (target[0] == '/')
 			snprintf(joined, sizeof(joined), "%s", target);
 		else
-			snprintf(joined, sizeof(joined), "%.*s%s", (int)(strrchr(ret, '/') + 1 - ret), ret, target);
+			snprintf(joined, sizeof(joined), "%.*s%s",
+				 (int)(strrchr(ret, '/') + 1 - ret), ret, target);
 		if (strlen(joined) >= PATH_MAX)
 			return -ENAMETOOLONG;
 		strcpy(ret, joined);
@@ -490,7 +522,8 @@ static void normalise(char *path)
 	strcpy(path, n ? out : "/");
 }
 
-/* Binds a staged file, read-only, over a path of the new root.  -ENOENT: the host's tree has no such file. */
+/* Binds a staged file, read-only, over a path of the new root.  -ENOENT: the host's tree has no
+ * such file. */
 static int overlay(const struct builder *b, const char *name, const char *path)
 {
 	char target[PATH_MAX], staged[PATH_MAX];
@@ -508,10 +541,15 @@ static int overlay(const struct builder *b, const char *name, const char *path)
 	if (at < 0)
 		return at;
 	snprintf(staged, sizeof(staged), STAGE_FILES "/%s", name);
-	mount = clone_tree(staged, MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC, &mode);
+	mount = clone_tree(staged,
+			   MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV |
+				   MOUNT_ATTR_NOEXEC,
+			   &mode);
 	if (mount < 0)
 		return mount;
-	return move_mount(mount, "", at, "", MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH) < 0 ? -errno : 0;
+	return move_mount(mount, "", at, "", MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH) < 0
+		       ? -errno
+		       : 0;
 }
 
 char *nsswitch_with_dns(const char *text)
@@ -546,7 +584,8 @@ static int stage_hosts(void)
 
 	gethostname(host, sizeof(host) - 1);
 	n = strspn(host, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.-_");
-	snprintf(text, sizeof(text), "127.0.0.1 localhost\n::1 localhost ip6-localhost ip6-loopback\n%s%.*s%s",
+	snprintf(text, sizeof(text),
+		 "127.0.0.1 localhost\n::1 localhost ip6-localhost ip6-loopback\n%s%.*s%s",
 		 n ? "127.0.1.1 " : "", (int)n, host, n ? "\n" : "");
 	return stage_file("hosts", slice_str(text));
 }
@@ -571,11 +610,12 @@ static int stage_trust(int fd)
 	if (lseek(fd, 0, SEEK_SET) < 0)
 		return -errno;
 	r = read_whole_fd(fd, TRUST_MAX, &pem, &n);
-	return r < 0 ? r : stage_file("ca-certificates.crt", (struct slice){(const uint8_t *)pem, n});
+	return r < 0 ? r
+		     : stage_file("ca-certificates.crt", (struct slice){(const uint8_t *)pem, n});
 }
 
-/* Any address will do as the server: port 53 is the sandbox's resolver, whatever a program writes there.  No search
- * list: it would make other names out of the ones that the policy means. */
+/* Any address will do as the server: port 53 is the sandbox's resolver, whatever a program writes
+ * there.  No search list: it would make other names out of the ones that the policy means. */
 static int stage_files(int trust_fd)
 {
 	int r = stage_file("resolv.conf", SLICE_LIT("nameserver 198.18.0.1\noptions ndots:1\n"));
@@ -599,7 +639,8 @@ static int add_files(struct builder *b, int trust_fd)
 
 		snprintf(path, sizeof(path), "/etc/%s", names[i]);
 		r = overlay(b, names[i], path);
-		if (r < 0 && r != -ENOENT) /* missing on the host: the C library's defaults are what we want */
+		if (r < 0 && r != -ENOENT) /* missing on the host: the C library's defaults are what
+					      we want */
 			return say(b, r, "cannot put our file over", path);
 	}
 	for (size_t i = 0; b->plan->trust && b->plan->trust[i]; i++) {
@@ -609,30 +650,39 @@ static int add_files(struct builder *b, int trust_fd)
 	}
 	r = overlay(b, "ca-certificates.crt", PLAN_TRUST_FILE);
 	if (r < 0)
-		warner_say(b->warner, "%s: no trust bundle there: %s", PLAN_TRUST_FILE, strerror(-r));
+		warner_say(b->warner, "%s: no trust bundle there: %s", PLAN_TRUST_FILE,
+			   strerror(-r));
 	return 0;
 }
 
-/* ------------------------------------------------------------------------------------- the turn -- */
+/* ------------------------------------------------------------------------------------- the turn --
+ */
 
 static int turn(struct builder *b)
 {
-	int r = set_attributes(b->root, MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV, false);
+	int r = set_attributes(b->root, MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV,
+			       false);
 
 	if (r < 0)
 		return say(b, r, "cannot make read-only:", "the root directory");
-	/* pivot_root(".", ".") puts the old root over the new one, and the umount takes it off again; see pivot_root(2). */
+	/* pivot_root(".", ".") puts the old root over the new one, and the umount takes it off
+	 * again; see pivot_root(2). */
 	if (fchdir(b->root) < 0)
 		return say(b, -errno, "cannot enter", "the new root directory");
 	if (syscall(SYS_pivot_root, ".", ".") < 0)
-		return error_text(b->ret_error, -errno, "cannot change the root directory: %s%s", strerror(errno),
-				  errno == EINVAL ? "; on an initramfs, switch_root to a mounted file system first" : "");
+		return error_text(
+			b->ret_error, -errno, "cannot change the root directory: %s%s",
+			strerror(errno),
+			errno == EINVAL
+				? "; on an initramfs, switch_root to a mounted file system first"
+				: "");
 	if (umount2(".", MNT_DETACH) < 0)
 		return say(b, -errno, "cannot detach", "the host's root directory");
 	return chdir("/") < 0 ? say(b, -errno, "cannot enter", "/") : 0;
 }
 
-int mounts_build(const struct launch_plan *p, int trust_fd, const struct warner *w, char **ret_error)
+int mounts_build(const struct launch_plan *p, int trust_fd, const struct warner *w,
+		 char **ret_error)
 {
 	struct builder b = {.plan = p, .warner = w, .root = -1, .ret_error = ret_error};
 	mode_t mask = umask(0);

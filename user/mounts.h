@@ -14,11 +14,13 @@ struct warner {
 __attribute__((format(printf, 2, 3))) void warner_say(const struct warner *w, const char *fmt, ...);
 
 /*
- * As root: leaves the host's mount and IPC namespaces for private ones, builds the plan's tree, makes it the root
- * directory and lets go of the host's.  trust_fd: the PEM bundle.  On failure the process must end: it may stand
- * anywhere between the two trees. *ret_error: message for people (may be NULL).
+ * As root: leaves the host's mount and IPC namespaces for private ones, builds the plan's tree,
+ * makes it the root directory and lets go of the host's.  trust_fd: the PEM bundle.  On failure the
+ * process must end: it may stand anywhere between the two trees. *ret_error: message for people
+ * (may be NULL).
  */
-int mounts_build(const struct launch_plan *p, int trust_fd, const struct warner *w, char **ret_error);
+int mounts_build(const struct launch_plan *p, int trust_fd, const struct warner *w,
+		 char **ret_error);
 
 /* The host's nsswitch.conf with a `hosts: files dns` line, everything else kept.  malloced. */
 char *nsswitch_with_dns(const char *text);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * plan.c - the plan as an object: to and from a memfd, printed, compared.  How it is made: planmake.c.
+ * plan.c - the plan as an object: to and from a memfd, printed, compared.  How it is made:
+ * planmake.c.
  */
 #include "user/plan.h"
 
@@ -71,7 +72,8 @@ int plan_to_memfd(const struct launch_plan *p, int *ret_fd)
 	blob_put_strv(&w, p->env);
 	if (w.err)
 		return w.err;
-	return w.n > PLAN_SIZE_MAX ? -EFBIG : memfd_of("osh-plan", (struct slice){w.p, w.n}, ret_fd);
+	return w.n > PLAN_SIZE_MAX ? -EFBIG
+				   : memfd_of("osh-plan", (struct slice){w.p, w.n}, ret_fd);
 }
 
 static void get_groups(struct blob_reader *r, struct launch_plan *p)
@@ -128,10 +130,11 @@ static void get_links(struct blob_reader *r, struct launch_plan *p)
 
 static bool plan_sane(const struct launch_plan *p)
 {
-	/* Whoever wrote it: the launcher never leaves root on and never builds a name into a path. */
+	/* Whoever wrote it: the launcher never leaves root on and never builds a name into a path.
+	 */
 	return p->uid != 0 && p->gid != 0 && p->uid != (uid_t)-1 && p->gid != (gid_t)-1 &&
-	       sandbox_name_valid(p->name) && p->home[0] == '/' && p->shell[0] == '/' && p->workdir[0] == '/' &&
-	       p->landlock <= POLICY_HARD_REQUIREMENT;
+	       sandbox_name_valid(p->name) && p->home[0] == '/' && p->shell[0] == '/' &&
+	       p->workdir[0] == '/' && p->landlock <= POLICY_HARD_REQUIREMENT;
 }
 
 int plan_parse(struct slice bytes, struct launch_plan *ret)
@@ -197,8 +200,8 @@ static char *follow_one_link(const struct launch_plan *p, const char *path)
 
 		if (!path_covers(l->path, path))
 			continue;
-		if (asprintf(&s, "%.*s%s%s", l->target[0] == '/' ? 0 : (int)(slash - l->path) + 1, l->path, l->target,
-			     path + strlen(l->path)) < 0)
+		if (asprintf(&s, "%.*s%s%s", l->target[0] == '/' ? 0 : (int)(slash - l->path) + 1,
+			     l->path, l->target, path + strlen(l->path)) < 0)
 			return NULL;
 		return s;
 	}
@@ -238,15 +241,17 @@ static const char *mount_words(const struct plan_mount *m)
 		return "terminals of the sandbox";
 	default:
 		return m->flags & PLAN_SOCKET ? "socket of the host"
-		       : m->flags & PLAN_DEVICE ? (m->flags & PLAN_RW ? "device, read-write" : "device, read-only")
-						: "";
+		       : m->flags & PLAN_DEVICE
+			       ? (m->flags & PLAN_RW ? "device, read-write" : "device, read-only")
+			       : "";
 	}
 }
 
 /* Keys are for the program, not for the terminal's scroll-back. */
 static bool looks_secret(struct slice name)
 {
-	static const char *const words[] = {"KEY", "TOKEN", "SECRET", "PASSWORD", "PASSWD", "CREDENTIAL"};
+	static const char *const words[] = {"KEY",	"TOKEN",  "SECRET",
+					    "PASSWORD", "PASSWD", "CREDENTIAL"};
 
 	for (size_t i = 0; i < ARRAY_LEN(words); i++)
 		if (memmem(name.p, name.n, words[i], strlen(words[i])))
@@ -259,7 +264,9 @@ static void print_variable(FILE *out, const char *var)
 	struct slice name = {(const uint8_t *)var, strcspn(var, "=")};
 
 	fprintf(out, "  %.*s=", (int)name.n, var);
-	safetext_print(slice_str(looks_secret(name) ? "(not shown)" : var + name.n + (var[name.n] == '=')), out);
+	safetext_print(
+		slice_str(looks_secret(name) ? "(not shown)" : var + name.n + (var[name.n] == '=')),
+		out);
 	fputc('\n', out);
 }
 
@@ -268,13 +275,16 @@ void plan_print(const struct launch_plan *p, FILE *out)
 	fprintf(out, "identity: %s (uid %u, gid %u; groups", p->user, p->uid, p->gid);
 	for (size_t i = 0; i < p->ngroups; i++)
 		fprintf(out, " %u", p->groups[i]);
-	fprintf(out, "%s)\nworkdir: %s\nhome: %s\nshell: %s\nlandlock: %s\nfiles:\n", p->ngroups ? "" : " none",
-		p->workdir, p->home, p->shell, p->landlock == POLICY_HARD_REQUIREMENT ? "hard_requirement" : "best_effort");
+	fprintf(out, "%s)\nworkdir: %s\nhome: %s\nshell: %s\nlandlock: %s\nfiles:\n",
+		p->ngroups ? "" : " none", p->workdir, p->home, p->shell,
+		p->landlock == POLICY_HARD_REQUIREMENT ? "hard_requirement" : "best_effort");
 	for (size_t i = 0; i < p->nmounts; i++) {
 		const struct plan_mount *m = &p->mounts[i];
 		const char *words = mount_words(m);
 
-		fputs(m->kind == PLAN_BIND ? (m->flags & PLAN_RW ? "  rw   " : "  ro   ") : "  own  ", out);
+		fputs(m->kind == PLAN_BIND ? (m->flags & PLAN_RW ? "  rw   " : "  ro   ")
+					   : "  own  ",
+		      out);
 		safetext_print(slice_str(m->path), out);
 		fprintf(out, "%s%s%s\n", *words ? " (" : "", words, *words ? ")" : "");
 	}
@@ -289,7 +299,8 @@ void plan_print(const struct launch_plan *p, FILE *out)
 
 static int compare_paths(const void *a, const void *b)
 {
-	return strcmp((*(const struct policy_path *const *)a)->path, (*(const struct policy_path *const *)b)->path);
+	return strcmp((*(const struct policy_path *const *)a)->path,
+		      (*(const struct policy_path *const *)b)->path);
 }
 
 static int print_paths(FILE *f, const char *what, const struct policy_paths *paths)
@@ -313,16 +324,19 @@ static int print_static(FILE *f, const struct policy_static *policy)
 	gid_t gid;
 	int r;
 
-	fprintf(f, "include_workdir %s\n", !policy->has_filesystem || policy->include_workdir ? "true" : "false");
+	fprintf(f, "include_workdir %s\n",
+		!policy->has_filesystem || policy->include_workdir ? "true" : "false");
 	r = print_paths(f, "read_only", &policy->read_only);
 	if (r == 0)
 		r = print_paths(f, "read_write", &policy->read_write);
 	if (r == 0)
 		r = print_paths(f, "unix_socket", &policy->unix_sockets);
-	fprintf(f, "landlock %s\n", policy->landlock == POLICY_HARD_REQUIREMENT ? "hard_requirement" : "best_effort");
+	fprintf(f, "landlock %s\n",
+		policy->landlock == POLICY_HARD_REQUIREMENT ? "hard_requirement" : "best_effort");
 	if (r == 0 && policy->run_as_user && (r = identity_user_id(policy->run_as_user, &uid)) == 0)
 		fprintf(f, "user %u\n", uid);
-	if (r == 0 && policy->run_as_group && (r = identity_group_id(policy->run_as_group, &gid)) == 0)
+	if (r == 0 && policy->run_as_group &&
+	    (r = identity_group_id(policy->run_as_group, &gid)) == 0)
 		fprintf(f, "group %u\n", gid);
 	return r;
 }

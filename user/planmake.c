@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * planmake.c - from a policy's static sections to the mounts of a sandbox (docs/policy-language.md, "Files").
+ * planmake.c - from a policy's static sections to the mounts of a sandbox (docs/policy-language.md,
+ * "Files").
  *
- * Looks at the host's files by name, as root, and so follows a symbolic link only out of a directory in which the
- * sandbox's user can change nothing: else what ran in an earlier sandbox could choose what the next one is shown.
+ * Looks at the host's files by name, as root, and so follows a symbolic link only out of a
+ * directory in which the sandbox's user can change nothing: else what ran in an earlier sandbox
+ * could choose what the next one is shown.
  */
 #include "user/plan.h"
 
@@ -16,7 +18,8 @@
 #define LINKS_MAX 40
 
 static const char *const baseline_ro[] = {
-	"/usr", "/lib", "/lib64", "/bin", "/sbin", "/etc", "/sys/devices/system/cpu", "/dev/urandom", "/dev/random",
+	"/usr",		"/lib",	       "/lib64", "/bin", "/sbin", "/etc", "/sys/devices/system/cpu",
+	"/dev/urandom", "/dev/random",
 };
 static const char *const baseline_rw[] = {"/dev/null", "/dev/zero", "/dev/tty"};
 
@@ -57,7 +60,8 @@ struct maker {
 	struct launch_plan plan;
 	struct want *wants;
 	size_t nwants;
-	bool private_sandbox_home; /* something at or below /sandbox is listed and the host has none */
+	bool private_sandbox_home; /* something at or below /sandbox is listed and the host has none
+				    */
 	char **ret_error;
 };
 
@@ -83,7 +87,8 @@ static bool at_or_below(const char *path, const char *above)
 
 /* --------------------------------------------------------------------------- symbolic links -- */
 
-/* May a link in this directory be trusted to lead where root or the host's administrator meant it to? */
+/* May a link in this directory be trusted to lead where root or the host's administrator meant it
+ * to? */
 static bool directory_trusted(const struct identity *id, const char *dir)
 {
 	struct stat st;
@@ -181,7 +186,8 @@ static int walk_step(struct maker *m, struct walk *w, const char *component)
 	return 0;
 }
 
-/* The real path of a listed one; links on the way go to the plan.  -EXDEV: a link that the user could have made. */
+/* The real path of a listed one; links on the way go to the plan.  -EXDEV: a link that the user
+ * could have made. */
 static int resolve(struct maker *m, const char *path, char ret[PATH_MAX])
 {
 	struct walk w = {0};
@@ -223,7 +229,9 @@ static const char *why_not(const struct maker *m, int r, char *buf, size_t n)
 {
 	if (r != -EXDEV)
 		return strerror(-r);
-	snprintf(buf, n, "there is a symbolic link in it that user '%s' could have made; list what it leads to",
+	snprintf(buf, n,
+		 "there is a symbolic link in it that user '%s' could have made; list what it "
+		 "leads to",
 		 m->o->identity->user);
 	return buf;
 }
@@ -250,7 +258,8 @@ static int missing(struct maker *m, const char *path, enum rank rank, int r)
 		return error_text(m->ret_error, r, "workdir %s: %s", path, reason);
 	if (rank == RANK_POLICY && m->o->policy->landlock == POLICY_HARD_REQUIREMENT)
 		return error_text(m->ret_error, r,
-				  "filesystem_policy: %s: %s; landlock.compatibility is hard_requirement, so every listed path "
+				  "filesystem_policy: %s: %s; landlock.compatibility is "
+				  "hard_requirement, so every listed path "
 				  "must be there",
 				  path, reason);
 	if ((rank == RANK_POLICY || rank == RANK_HOST) && !(m->o->quiet_missing && r == -ENOENT))
@@ -263,8 +272,9 @@ static bool own_instead(struct maker *m, const char *path)
 {
 	struct stat st;
 
-	if (at_or_below(path, "/proc") || at_or_below(path, "/dev/pts") || strcmp(path, "/dev/ptmx") == 0 ||
-	    strcmp(path, "/dev/shm") == 0 || strcmp(path, "/tmp") == 0)
+	if (at_or_below(path, "/proc") || at_or_below(path, "/dev/pts") ||
+	    strcmp(path, "/dev/ptmx") == 0 || strcmp(path, "/dev/shm") == 0 ||
+	    strcmp(path, "/tmp") == 0)
 		return true;
 	if (at_or_below(path, IDENTITY_SANDBOX_HOME) && lstat(IDENTITY_SANDBOX_HOME, &st) < 0) {
 		m->private_sandbox_home = true;
@@ -286,7 +296,8 @@ static int want(struct maker *m, const char *path, bool rw, enum rank rank)
 	if (own_instead(m, real))
 		return 0;
 	if (rw && strcmp(real, "/") == 0)
-		return error_text(m->ret_error, -EINVAL, "%s: the root directory may not be read-write", path);
+		return error_text(m->ret_error, -EINVAL,
+				  "%s: the root directory may not be read-write", path);
 	return add_want(m, real, rw, false, rank);
 }
 
@@ -302,7 +313,8 @@ static int want_socket(struct maker *m, const char *path)
 		r = -ENOTSOCK;
 	if (r == 0 && (at_or_below(real, "/proc") || at_or_below(real, OSH_RUN_DIR)))
 		r = -EPERM;
-	return r < 0 ? missing(m, path, RANK_POLICY, r) : add_want(m, real, false, true, RANK_POLICY);
+	return r < 0 ? missing(m, path, RANK_POLICY, r)
+		     : add_want(m, real, false, true, RANK_POLICY);
 }
 
 static int want_list(struct maker *m, char *const *v, bool rw, enum rank rank)
@@ -399,7 +411,8 @@ static int add_own_places(struct maker *m)
 
 	for (size_t i = 0; r == 0 && i < ARRAY_LEN(own_places); i++)
 		if (!own_places[i].yields || !wanted(m, own_places[i].path))
-			r = add_mount(&m->plan, own_places[i].kind, own_places[i].flags, own_places[i].path);
+			r = add_mount(&m->plan, own_places[i].kind, own_places[i].flags,
+				      own_places[i].path);
 	return r;
 }
 
@@ -409,7 +422,8 @@ static int add_wanted(struct maker *m)
 	qsort(m->wants, m->nwants, sizeof(*m->wants), compare_wants);
 	for (size_t i = 0; i < m->nwants; i++) {
 		const struct want *w = &m->wants[i];
-		uint32_t flags = (w->rw ? PLAN_RW : 0u) | (w->socket ? PLAN_SOCKET : 0u) | (w->device ? PLAN_DEVICE : 0u);
+		uint32_t flags = (w->rw ? PLAN_RW : 0u) | (w->socket ? PLAN_SOCKET : 0u) |
+				 (w->device ? PLAN_DEVICE : 0u);
 		bool must = w->rank == RANK_OPTION || w->rank == RANK_WORKDIR ||
 			    (w->rank == RANK_POLICY && m->plan.landlock == POLICY_HARD_REQUIREMENT);
 		int r;
@@ -434,8 +448,8 @@ static void drop_redundant(struct launch_plan *p)
 		const struct plan_mount *above = plan_covering(&so_far, m.path);
 		uint32_t same = PLAN_RW | PLAN_DEVICE;
 
-		if (m.kind == PLAN_BIND && !(m.flags & PLAN_SOCKET) && above && above->kind == PLAN_BIND &&
-		    (m.flags & same) == (above->flags & same)) {
+		if (m.kind == PLAN_BIND && !(m.flags & PLAN_SOCKET) && above &&
+		    above->kind == PLAN_BIND && (m.flags & same) == (above->flags & same)) {
 			free(m.path);
 			p->mounts[i].path = NULL;
 			continue;
@@ -454,8 +468,9 @@ static void arrange(struct launch_plan *p)
 /* A home must not hide what others rely on. */
 static bool home_possible(const char *home)
 {
-	static const char *const never[] = {"/", "/usr", "/etc", "/bin", "/sbin", "/lib", "/lib64", "/dev", "/proc", "/sys",
-					    "/run", "/tmp", "/var"};
+	static const char *const never[] = {"/",    "/usr",   "/etc", "/bin",  "/sbin",
+					    "/lib", "/lib64", "/dev", "/proc", "/sys",
+					    "/run", "/tmp",   "/var"};
 
 	for (size_t i = 0; i < ARRAY_LEN(never); i++)
 		if (strcmp(home, never[i]) == 0)
@@ -463,14 +478,16 @@ static bool home_possible(const char *home)
 	return !is_below(home, "/proc") && !is_below(home, "/dev") && !is_below(home, "/sys");
 }
 
-/* $HOME where no listed path shows it, and /sandbox where it is asked for, are the sandbox's own. */
+/* $HOME where no listed path shows it, and /sandbox where it is asked for, are the sandbox's own.
+ */
 static int add_homes(struct maker *m)
 {
 	char home[PATH_MAX];
 	const struct plan_mount *above;
 	int r;
 
-	if (!home_possible(m->plan.home) || resolve(m, m->plan.home, home) < 0 || !home_possible(home)) {
+	if (!home_possible(m->plan.home) || resolve(m, m->plan.home, home) < 0 ||
+	    !home_possible(home)) {
 		free(m->plan.home);
 		m->plan.home = strdup(IDENTITY_SANDBOX_HOME);
 		if (!m->plan.home)
@@ -534,10 +551,12 @@ static int make(struct maker *m)
 		return r;
 	arrange(&m->plan);
 	for (size_t i = 0; i < m->plan.nmounts; i++)
-		any = any || (m->plan.mounts[i].kind == PLAN_BIND && !is_below(m->plan.mounts[i].path, "/dev"));
+		any = any || (m->plan.mounts[i].kind == PLAN_BIND &&
+			      !is_below(m->plan.mounts[i].path, "/dev"));
 	if (!any)
 		return error_text(m->ret_error, -ENOENT,
-				  "none of the listed paths exists on this host: the sandbox would be empty; list at least /usr");
+				  "none of the listed paths exists on this host: the sandbox would "
+				  "be empty; list at least /usr");
 	r = add_homes(m);
 	if (r < 0)
 		return r;

@@ -70,7 +70,8 @@ static int load(const char *path, struct prepared *p, struct policy_diags *diags
 	p->path = strdup(path ? path : BUILTIN_NAME);
 	if (!p->path)
 		return -ENOMEM;
-	return path ? policy_load_file(path, diags, &p->policy, &p->text, &p->text_n) : load_builtin(p, diags);
+	return path ? policy_load_file(path, diags, &p->policy, &p->text, &p->text_n)
+		    : load_builtin(p, diags);
 }
 
 static int copy_identity(const struct identity *from, struct identity *to)
@@ -118,7 +119,8 @@ static int compile(struct prepared *p, struct policy_diags *diags)
 	image_set_sha256(image, digest);
 	r = memfd_of("osh-image", (struct slice){image, n}, &p->image_fd);
 	if (r == 0)
-		r = memfd_of("osh-policy", (struct slice){(const uint8_t *)p->text, p->text_n}, &p->text_fd);
+		r = memfd_of("osh-policy", (struct slice){(const uint8_t *)p->text, p->text_n},
+			     &p->text_fd);
 	return r < 0 ? complain(r, "cannot hold the policy in memory") : 0;
 }
 

@@ -22,8 +22,10 @@ struct prepared {
 };
 
 struct prepare_options {
-	const char *path; /* --policy; NULL: $OSH_ENFORCE_POLICY, PREPARE_HOST_POLICY if it exists, the built-in default */
-	/* Of the running sandbox (reload); NULL: by the policy (run).  Only uid, gid and groups matter. */
+	const char *path; /* --policy; NULL: $OSH_ENFORCE_POLICY, PREPARE_HOST_POLICY if it exists,
+			     the built-in default */
+	/* Of the running sandbox (reload); NULL: by the policy (run).  Only uid, gid and groups
+	 * matter. */
 	const struct identity *identity;
 	/* Called between parsing and compiling, may add to the policy; may be NULL. */
 	int (*amend)(struct policy *policy, const struct prepared *so_far, void *userdata);
@@ -31,8 +33,9 @@ struct prepare_options {
 };
 
 /*
- * Loads, resolves symbolic links of binaries, compiles.  Prints the policy's diagnostics and every other message on
- * stderr itself ("osh-enforce: ..." or "FILE:LINE:COL: ...").  -EINVAL: the policy has errors.
+ * Loads, resolves symbolic links of binaries, compiles.  Prints the policy's diagnostics and every
+ * other message on stderr itself ("osh-enforce: ..." or "FILE:LINE:COL: ...").  -EINVAL: the policy
+ * has errors.
  */
 int prepare_policy(const struct prepare_options *o, struct prepared *ret);
 void prepared_done(struct prepared *p);

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * proof.c - tries what the hooks refuse whatever the policy says, at addresses where nothing can happen.
+ * proof.c - tries what the hooks refuse whatever the policy says, at addresses where nothing can
+ * happen.
  *
- * A closed port of loopback: with hooks EPERM, without them ECONNREFUSED, and either way no packet leaves the host.
- * Run as root inside the sandbox's cgroup, before anything else there.
+ * A closed port of loopback: with hooks EPERM, without them ECONNREFUSED, and either way no packet
+ * leaves the host. Run as root inside the sandbox's cgroup, before anything else there.
  */
 #include "user/proof.h"
 
@@ -12,7 +13,9 @@
 #include <arpa/inet.h>
 #include <sys/socket.h>
 
-#define CLOSED_PORT 1 /* tcpmux: nobody serves it, and if someone did, loopback of the host is refused as well */
+#define CLOSED_PORT                                                                                \
+	1 /* tcpmux: nobody serves it, and if someone did, loopback of the host is refused as well \
+	   */
 
 union address {
 	struct sockaddr sa;
@@ -35,7 +38,8 @@ static socklen_t loopback(int family, union address *a)
 	return sizeof(a->in6);
 }
 
-/* Non-blocking: should a hook be missing, nobody waits for an answer. Returns 0 or the errno of what was refused. */
+/* Non-blocking: should a hook be missing, nobody waits for an answer. Returns 0 or the errno of
+ * what was refused. */
 static int attempt(int family, int type)
 {
 	_cleanup_close_ int fd = socket(family, type | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
@@ -75,12 +79,15 @@ int proof_hooks_live(char **ret_error)
 		if (e == EAFNOSUPPORT && tries[i].family == AF_INET6)
 			continue; /* no IPv6 in this kernel */
 		if (e != EPERM)
-			return error_text(ret_error, -ENOTCONN, "the network hooks are not live: %s was not refused (%s)",
+			return error_text(ret_error, -ENOTCONN,
+					  "the network hooks are not live: %s was not refused (%s)",
 					  tries[i].what, e ? strerror(e) : "it went through");
 	}
 	e = raw_socket();
 	if (e != EPERM)
-		return error_text(ret_error, -ENOTCONN, "the network hooks are not live: a raw socket was not refused (%s)",
-				  e ? strerror(e) : "it was made");
+		return error_text(
+			ret_error, -ENOTCONN,
+			"the network hooks are not live: a raw socket was not refused (%s)",
+			e ? strerror(e) : "it was made");
 	return 0;
 }

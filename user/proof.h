@@ -4,5 +4,6 @@
  */
 #pragma once
 
-/* 0: everything that must be refused was refused with EPERM.  -ENOTCONN: not live; *ret_error says what got through. */
+/* 0: everything that must be refused was refused with EPERM.  -ENOTCONN: not live; *ret_error says
+ * what got through. */
 int proof_hooks_live(char **ret_error);

@@ -2,10 +2,11 @@
 /*
  * seccomp.c - a table of refused calls, and a few calls refused by their arguments.
  *
- * What is not refused is allowed: the sandbox is for unmodified programs, and what these calls could reach is guarded
- * by the other walls too.  libseccomp checks the architecture first; calls of another one (32-bit, x32) end the
- * process.  Refused is EPERM, so that a program says "Operation not permitted"; clone3 says ENOSYS, because its flags
- * are in memory where a filter cannot look, and the C library then uses clone.
+ * What is not refused is allowed: the sandbox is for unmodified programs, and what these calls
+ * could reach is guarded by the other walls too.  libseccomp checks the architecture first; calls
+ * of another one (32-bit, x32) end the process.  Refused is EPERM, so that a program says
+ * "Operation not permitted"; clone3 says ENOSYS, because its flags are in memory where a filter
+ * cannot look, and the C library then uses clone.
  */
 #include "user/seccomp.h"
 
@@ -24,13 +25,20 @@
 #endif
 #define SOCK_TYPE_MASK 0xf /* the rest of the argument are flags (include/linux/net.h) */
 
+/* What libseccomp's own macros say, with every field set. */
+#define ARG_EQ(n, value) ((struct scmp_arg_cmp){(n), SCMP_CMP_EQ, (value), 0})
+#define ARG_NE(n, value) ((struct scmp_arg_cmp){(n), SCMP_CMP_NE, (value), 0})
+#define ARG_GT(n, value) ((struct scmp_arg_cmp){(n), SCMP_CMP_GT, (value), 0})
+#define ARG_MASKED(n, mask, value) ((struct scmp_arg_cmp){(n), SCMP_CMP_MASKED_EQ, (mask), (value)})
+
 struct refused {
 	const char *name;
 	const char *reason;
 	int error; /* 0: EPERM */
 };
 
-/* By name, so that a call that this architecture or libseccomp does not have is simply not there. */
+/* By name, so that a call that this architecture or libseccomp does not have is simply not there.
+ */
 static const struct refused table[] = {
 	/* leaving the sandbox's namespaces and files */
 	{"setns", "enters another namespace", 0},
@@ -118,7 +126,8 @@ size_t seccomp_refused(size_t i, const char **ret_name, const char **ret_reason)
 	return ARRAY_LEN(table);
 }
 
-/* libseccomp says -EDOM for a call of another architecture; the call is not there then, which is as good. */
+/* libseccomp says -EDOM for a call of another architecture; the call is not there then, which is as
+ * good. */
 static int accept_unknown(int r)
 {
 	return r == -EDOM ? 0 : r;
@@ -147,9 +156,9 @@ static int refuse(scmp_filter_ctx ctx, int nr, unsigned int n, const struct scmp
 }
 
 /*
- * socket(family, type, protocol).  libseccomp can only say what is refused, and compares whole 64-bit arguments of
- * which the kernel looks at 32: so every value up to the largest allowed one is named, and all above it are refused,
- * which takes in those with something in the upper half.
+ * socket(family, type, protocol).  libseccomp can only say what is refused, and compares whole
+ * 64-bit arguments of which the kernel looks at 32: so every value up to the largest allowed one is
+ * named, and all above it are refused, which takes in those with something in the upper half.
  */
 static int refuse_families(scmp_filter_ctx ctx)
 {
@@ -162,46 +171,47 @@ static int refuse_families(scmp_filter_ctx ctx)
 		for (size_t i = 0; i < ARRAY_LEN(allowed); i++)
 			ok = ok || allowed[i] == family;
 		if (!ok)
-			r = refuse(ctx, SCMP_SYS(socket), 1, &SCMP_A0(SCMP_CMP_EQ, family));
+			r = refuse(ctx, SCMP_SYS(socket), 1, &ARG_EQ(0, family));
 	}
 	if (r == 0)
-		r = refuse(ctx, SCMP_SYS(socket), 1, &SCMP_A0(SCMP_CMP_GT, AF_NETLINK));
+		r = refuse(ctx, SCMP_SYS(socket), 1, &ARG_GT(0, AF_NETLINK));
 	/* Routing only: the kernel lets users read it, and programs list interfaces with it. */
 	if (r == 0) {
-		const struct scmp_arg_cmp netlink[] = {SCMP_A0(SCMP_CMP_EQ, AF_NETLINK),
-						       SCMP_A2(SCMP_CMP_NE, NETLINK_ROUTE)};
+		const struct scmp_arg_cmp netlink[] = {ARG_EQ(0, AF_NETLINK),
+						       ARG_NE(2, NETLINK_ROUTE)};
 
 		r = refuse(ctx, SCMP_SYS(socket), ARRAY_LEN(netlink), netlink);
 	}
 	/* Nothing but Unix sockets comes in pairs. */
-	return r ? r : refuse(ctx, SCMP_SYS(socketpair), 1, &SCMP_A0(SCMP_CMP_NE, AF_UNIX));
+	return r ? r : refuse(ctx, SCMP_SYS(socketpair), 1, &ARG_NE(0, AF_UNIX));
 }
 
 /* Of an Internet family and one type: protocols 0 and `protocol` only. */
 static int refuse_protocols(scmp_filter_ctx ctx, uint64_t family, uint64_t type, uint64_t protocol)
 {
 	struct scmp_arg_cmp cmp[] = {
-		SCMP_A0(SCMP_CMP_EQ, family),
-		SCMP_A1(SCMP_CMP_MASKED_EQ, SOCK_TYPE_MASK, type),
-		SCMP_A2(SCMP_CMP_GT, protocol),
+		ARG_EQ(0, family),
+		ARG_MASKED(1, SOCK_TYPE_MASK, type),
+		ARG_GT(2, protocol),
 	};
 	int r = refuse(ctx, SCMP_SYS(socket), ARRAY_LEN(cmp), cmp);
 
 	for (uint64_t p = 1; r == 0 && p < protocol; p++) {
-		cmp[2] = SCMP_A2(SCMP_CMP_EQ, p);
+		cmp[2] = ARG_EQ(2, p);
 		r = refuse(ctx, SCMP_SYS(socket), ARRAY_LEN(cmp), cmp);
 	}
 	return r;
 }
 
-/* Of the Internet families: stream and datagram sockets, TCP and UDP.  No raw, packet, ICMP, SCTP, MPTCP, UDP-Lite. */
+/* Of the Internet families: stream and datagram sockets, TCP and UDP.  No raw, packet, ICMP, SCTP,
+ * MPTCP, UDP-Lite. */
 static int refuse_internet(scmp_filter_ctx ctx, uint64_t family)
 {
 	int r = 0;
 
 	for (uint64_t type = 0; r == 0 && type <= SOCK_TYPE_MASK; type++) {
-		const struct scmp_arg_cmp cmp[] = {SCMP_A0(SCMP_CMP_EQ, family),
-						   SCMP_A1(SCMP_CMP_MASKED_EQ, SOCK_TYPE_MASK, type)};
+		const struct scmp_arg_cmp cmp[] = {ARG_EQ(0, family),
+						   ARG_MASKED(1, SOCK_TYPE_MASK, type)};
 
 		if (type != SOCK_STREAM && type != SOCK_DGRAM)
 			r = refuse(ctx, SCMP_SYS(socket), ARRAY_LEN(cmp), cmp);
@@ -219,32 +229,34 @@ static int refuse_namespaces(scmp_filter_ctx ctx)
 	int r = 0;
 
 	for (size_t i = 0; r == 0 && i < ARRAY_LEN(flags); i++) {
-		r = refuse(ctx, SCMP_SYS(unshare), 1, &SCMP_A0(SCMP_CMP_MASKED_EQ, flags[i], flags[i]));
+		r = refuse(ctx, SCMP_SYS(unshare), 1, &ARG_MASKED(0, flags[i], flags[i]));
 #if defined(__s390__) || defined(__s390x__)
 		if (r == 0)
-			r = refuse(ctx, SCMP_SYS(clone), 1, &SCMP_A1(SCMP_CMP_MASKED_EQ, flags[i], flags[i]));
+			r = refuse(ctx, SCMP_SYS(clone), 1, &ARG_MASKED(1, flags[i], flags[i]));
 #else
 		if (r == 0)
-			r = refuse(ctx, SCMP_SYS(clone), 1, &SCMP_A0(SCMP_CMP_MASKED_EQ, flags[i], flags[i]));
+			r = refuse(ctx, SCMP_SYS(clone), 1, &ARG_MASKED(0, flags[i], flags[i]));
 #endif
 	}
 	/* To clone this bit is part of the exit signal. */
-	return r ? r : refuse(ctx, SCMP_SYS(unshare), 1, &SCMP_A0(SCMP_CMP_MASKED_EQ, CLONE_NEWTIME, CLONE_NEWTIME));
+	return r ? r
+		 : refuse(ctx, SCMP_SYS(unshare), 1, &ARG_MASKED(0, CLONE_NEWTIME, CLONE_NEWTIME));
 }
 
-/* Pushing input into a terminal, and the console's paste.  The kernel looks at 32 bits of the request. */
+/* Pushing input into a terminal, and the console's paste.  The kernel looks at 32 bits of the
+ * request. */
 static int refuse_terminal_input(scmp_filter_ctx ctx)
 {
 	static const uint64_t requests[] = {TIOCSTI, TIOCLINUX};
 	int r = 0;
 
 	for (size_t i = 0; r == 0 && i < ARRAY_LEN(requests); i++)
-		r = refuse(ctx, SCMP_SYS(ioctl), 1, &SCMP_A1(SCMP_CMP_MASKED_EQ, UINT32_MAX, requests[i]));
+		r = refuse(ctx, SCMP_SYS(ioctl), 1, &ARG_MASKED(1, UINT32_MAX, requests[i]));
 	return r;
 }
 
-/* personality(): 0 and the query 0xffffffff only, that is, all 32 bits equal: refused where a set bit stands next to
- * a clear one. */
+/* personality(): 0 and the query 0xffffffff only, that is, all 32 bits equal: refused where a set
+ * bit stands next to a clear one. */
 static int refuse_personality(scmp_filter_ctx ctx)
 {
 	int r = 0;
@@ -252,7 +264,7 @@ static int refuse_personality(scmp_filter_ctx ctx)
 	for (unsigned int i = 0; r == 0 && i < 32; i++) {
 		uint64_t set = 1ull << i, clear = 1ull << ((i + 1) % 32);
 
-		r = refuse(ctx, SCMP_SYS(personality), 1, &SCMP_A0(SCMP_CMP_MASKED_EQ, set | clear, set));
+		r = refuse(ctx, SCMP_SYS(personality), 1, &ARG_MASKED(0, set | clear, set));
 	}
 	return r;
 }
@@ -260,12 +272,12 @@ static int refuse_personality(scmp_filter_ctx ctx)
 /* The sandbox often shares its uid with the user's other processes, which these would reach. */
 static int refuse_others(scmp_filter_ctx ctx)
 {
-	int r = refuse(ctx, SCMP_SYS(prlimit64), 1, &SCMP_A0(SCMP_CMP_NE, 0));
+	int r = refuse(ctx, SCMP_SYS(prlimit64), 1, &ARG_NE(0, 0));
 
 	if (r == 0)
-		r = refuse(ctx, SCMP_SYS(setpriority), 1, &SCMP_A0(SCMP_CMP_MASKED_EQ, UINT32_MAX, PRIO_USER));
+		r = refuse(ctx, SCMP_SYS(setpriority), 1, &ARG_MASKED(0, UINT32_MAX, PRIO_USER));
 	/* IOPRIO_WHO_USER */
-	return r ? r : refuse(ctx, SCMP_SYS(ioprio_set), 1, &SCMP_A0(SCMP_CMP_MASKED_EQ, UINT32_MAX, 3));
+	return r ? r : refuse(ctx, SCMP_SYS(ioprio_set), 1, &ARG_MASKED(0, UINT32_MAX, 3));
 }
 
 static int build(scmp_filter_ctx ctx)
@@ -288,7 +300,8 @@ static int build(scmp_filter_ctx ctx)
 		r = refuse_personality(ctx);
 	if (r == 0)
 		r = refuse_others(ctx);
-	/* A binary tree of call numbers: a few comparisons a call, not one for each row.  Absent before libseccomp 2.5. */
+	/* A binary tree of call numbers: a few comparisons a call, not one for each row.  Absent
+	 * before libseccomp 2.5. */
 	if (r == 0)
 		(void)seccomp_attr_set(ctx, SCMP_FLTATR_CTL_OPTIMIZE, 2);
 	return r;
@@ -308,7 +321,8 @@ int seccomp_enforce(char **ret_error)
 	else {
 		r = seccomp_load(ctx);
 		if (r < 0)
-			error_text(ret_error, r, "cannot load the system call filter: %s", strerror(-r));
+			error_text(ret_error, r, "cannot load the system call filter: %s",
+				   strerror(-r));
 	}
 	seccomp_release(ctx);
 	return r;

@@ -6,7 +6,8 @@
 
 #include "policy/base.h"
 
-/* Loads the filter into this thread, for good.  Needs no_new_privs.  *ret_error names the call that failed. */
+/* Loads the filter into this thread, for good.  Needs no_new_privs.  *ret_error names the call that
+ * failed. */
 int seccomp_enforce(char **ret_error);
 
 /* The rules one by one, for tests and for people: name, reason. Returns how many there are. */

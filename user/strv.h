@@ -19,7 +19,8 @@ static inline size_t strv_len(char *const *v)
 	return n;
 }
 
-/* Takes s, also on failure.  s == NULL: -ENOMEM, so that the result of strdup() can be handed in. */
+/* Takes s, also on failure.  s == NULL: -ENOMEM, so that the result of strdup() can be handed in.
+ */
 static inline int strv_take(char ***v, char *s)
 {
 	size_t n = strv_len(*v);
@@ -57,8 +58,10 @@ static inline void strv_freep(char ***v)
 }
 #define _cleanup_strv_ _cleanup_(strv_freep)
 
-/* A message for people: *ret_error gets what printf would have printed (NULL when memory is short); returns r. */
-__attribute__((format(printf, 3, 4))) static inline int error_text(char **ret_error, int r, const char *fmt, ...)
+/* A message for people: *ret_error gets what printf would have printed (NULL when memory is short);
+ * returns r. */
+__attribute__((format(printf, 3, 4))) static inline int error_text(char **ret_error, int r,
+								   const char *fmt, ...)
 {
 	va_list ap;
 

@@ -18,7 +18,8 @@ bool tty_foreground(const struct tty *t)
 {
 	pid_t group = t->fd < 0 ? -1 : tcgetpgrp(t->fd);
 
-	return group < 0 ? t->fd >= 0 : group == getpgrp(); /* ENOTTY: not our controlling terminal */
+	return group < 0 ? t->fd >= 0
+			 : group == getpgrp(); /* ENOTTY: not our controlling terminal */
 }
 
 static int set_attributes(int fd, const struct termios *a)
@@ -37,7 +38,8 @@ void tty_raw(struct tty *t)
 
 	if (t->fd < 0 || !tty_foreground(t))
 		return;
-	/* Still raw, or thought to be: another program may have changed it while we were stopped. */
+	/* Still raw, or thought to be: another program may have changed it while we were stopped.
+	 */
 	if (!t->raw && tcgetattr(t->fd, &t->saved) < 0)
 		return;
 	a = t->saved;
@@ -55,7 +57,8 @@ void tty_restore(struct tty *t)
 		(void)set_attributes(t->fd, &t->saved);
 }
 
-/* ---------------------------------------------------------------------------------------- the pty -- */
+/* ---------------------------------------------------------------------------------------- the pty
+ * -- */
 
 static int open_in(int dir, const char *path, uint64_t flags, uint64_t resolve)
 {
@@ -65,7 +68,8 @@ static int open_in(int dir, const char *path, uint64_t flags, uint64_t resolve)
 	return fd < 0 ? -errno : fd;
 }
 
-/* The multiplexer of the sandbox's devpts instance.  Nothing inside can put anything else there, but this is root. */
+/* The multiplexer of the sandbox's devpts instance.  Nothing inside can put anything else there,
+ * but this is root. */
 static int open_multiplexer(pid_t init_pid)
 {
 	char path[64];

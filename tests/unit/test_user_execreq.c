@@ -11,7 +11,8 @@
 
 #include <fcntl.h>
 
-static char *argv_[] = {(char *)"git", (char *)"commit", (char *)"-m", (char *)"two words\n", (char *)"", NULL};
+static char *argv_[] = {(char *)"git",	       (char *)"commit", (char *)"-m",
+			(char *)"two words\n", (char *)"",	 NULL};
 static char *env_[] = {(char *)"TERM=xterm", (char *)"A=", (char *)"LC_ALL=C.UTF-8", NULL};
 
 static char *blob_of(const struct exec_request *r, size_t *n)
@@ -32,7 +33,11 @@ static struct slice slice_of(const char *p, size_t n)
 
 static void round_trip(void **state)
 {
-	struct exec_request in = {.flags = EXECREQ_BACKGROUND, .umask = 077, .cwd = (char *)"/work", .argv = argv_, .env = env_};
+	struct exec_request in = {.flags = EXECREQ_BACKGROUND,
+				  .umask = 077,
+				  .cwd = (char *)"/work",
+				  .argv = argv_,
+				  .env = env_};
 	struct exec_request out;
 	size_t n;
 	char *bytes = blob_of(&in, &n);
@@ -75,7 +80,8 @@ static void refuse(const struct exec_request *r)
 
 static void nonsense_refused(void **state)
 {
-	char *none[] = {NULL}, *empty[] = {(char *)"", NULL}, *bad_env[] = {(char *)"1A=x", NULL}, *no_equals[] = {(char *)"PATH", NULL};
+	char *none[] = {NULL}, *empty[] = {(char *)"", NULL}, *bad_env[] = {(char *)"1A=x", NULL},
+	     *no_equals[] = {(char *)"PATH", NULL};
 
 	(void)state;
 	refuse(&(struct exec_request){.argv = none});
@@ -114,7 +120,8 @@ static void damage(void **state)
 
 static void huge_counts(void **state)
 {
-	const uint8_t bytes[] = {0x45, 0x58, 0x51, 0x31, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, 0xff, 0xff, 0xfe, 0xff, 0xff, 0xff};
+	const uint8_t bytes[] = {0x45, 0x58, 0x51, 0x31, 0,    0,    0,	   0,	 0,    0,
+				 0,    0,    0xff, 0xff, 0xff, 0xff, 0xfe, 0xff, 0xff, 0xff};
 	struct exec_request out;
 
 	(void)state;
@@ -123,7 +130,8 @@ static void huge_counts(void **state)
 
 static void merging(void **state)
 {
-	char *base[] = {(char *)"A=1", (char *)"AB=2", (char *)"C=3", NULL}, *over[] = {(char *)"A=9", (char *)"D=", NULL};
+	char *base[] = {(char *)"A=1", (char *)"AB=2", (char *)"C=3", NULL},
+	     *over[] = {(char *)"A=9", (char *)"D=", NULL};
 	char **env = env_merge(base, over);
 
 	(void)state;
@@ -154,8 +162,12 @@ static void names(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(round_trip), cmocka_unit_test(sealed),	     cmocka_unit_test(nonsense_refused),
-		cmocka_unit_test(damage),     cmocka_unit_test(huge_counts), cmocka_unit_test(merging),
+		cmocka_unit_test(round_trip),
+		cmocka_unit_test(sealed),
+		cmocka_unit_test(nonsense_refused),
+		cmocka_unit_test(damage),
+		cmocka_unit_test(huge_counts),
+		cmocka_unit_test(merging),
 		cmocka_unit_test(names),
 	};
 

@@ -11,9 +11,11 @@
 
 #define NO_SUCH_UID "2000000001"
 
-static int resolve(const char *user, const char *group, const char *sudo_uid, struct identity *id, char **error)
+static int resolve(const char *user, const char *group, const char *sudo_uid, struct identity *id,
+		   char **error)
 {
-	struct policy_static s = {.has_process = user || group, .run_as_user = user, .run_as_group = group};
+	struct policy_static s = {
+		.has_process = user || group, .run_as_user = user, .run_as_group = group};
 
 	*id = (struct identity){0};
 	return identity_resolve(&s, sudo_uid, id, error);
@@ -65,7 +67,8 @@ static void named_user_and_group(void **state)
 
 static void root_refused(void **state)
 {
-	static const char *const cases[][2] = {{"root", NULL}, {"0", NULL}, {"nobody", "root"}, {"nobody", "0"}};
+	static const char *const cases[][2] = {
+		{"root", NULL}, {"0", NULL}, {"nobody", "root"}, {"nobody", "0"}};
 	struct identity id;
 	char *error;
 
@@ -124,7 +127,9 @@ static void may_write(void **state)
 		bool acl, want;
 	} cases[] = {
 		{{.st_uid = 0, .st_gid = 0, .st_mode = S_IFDIR | 0755}, false, false},
-		{{.st_uid = 1000, .st_gid = 0, .st_mode = S_IFDIR | 0555}, false, true}, /* the owner can chmod */
+		{{.st_uid = 1000, .st_gid = 0, .st_mode = S_IFDIR | 0555},
+		 false,
+		 true}, /* the owner can chmod */
 		{{.st_uid = 0, .st_gid = 0, .st_mode = S_IFDIR | 01777}, false, true},
 		{{.st_uid = 0, .st_gid = 40, .st_mode = S_IFDIR | 0775}, false, true},
 		{{.st_uid = 0, .st_gid = 50, .st_mode = S_IFDIR | 0775}, false, false},
@@ -134,15 +139,19 @@ static void may_write(void **state)
 
 	(void)state;
 	for (size_t i = 0; i < ARRAY_LEN(cases); i++)
-		assert_int_equal(identity_may_write(&id, &cases[i].st, cases[i].acl), cases[i].want);
+		assert_int_equal(identity_may_write(&id, &cases[i].st, cases[i].acl),
+				 cases[i].want);
 }
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(number_without_entry), cmocka_unit_test(sudo_user),
-		cmocka_unit_test(named_user_and_group), cmocka_unit_test(root_refused),
-		cmocka_unit_test(unknown_names),	cmocka_unit_test(nobody_named),
+		cmocka_unit_test(number_without_entry),
+		cmocka_unit_test(sudo_user),
+		cmocka_unit_test(named_user_and_group),
+		cmocka_unit_test(root_refused),
+		cmocka_unit_test(unknown_names),
+		cmocka_unit_test(nobody_named),
 		cmocka_unit_test(may_write),
 	};
 

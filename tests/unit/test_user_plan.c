@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* test_user_plan.c - from static sections to mounts; the plan through a memfd and damaged; the canonical text. */
+/* test_user_plan.c - from static sections to mounts; the plan through a memfd and damaged; the
+ * canonical text. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -57,7 +58,11 @@ static int setup(void **state)
 	make_link(f->dir, "open/link", "../data");
 	snprintf(f->work, sizeof(f->work), "%s/work", f->dir);
 	snprintf(f->home, sizeof(f->home), "%s/home/u", f->dir);
-	f->id = (struct identity){.uid = 2000000001, .gid = 2000000001, .user = (char *)"u", .home = f->home, .shell = (char *)"/bin/sh"};
+	f->id = (struct identity){.uid = 2000000001,
+				  .gid = 2000000001,
+				  .user = (char *)"u",
+				  .home = f->home,
+				  .shell = (char *)"/bin/sh"};
 	*state = f;
 	return 0;
 }
@@ -100,9 +105,15 @@ static const char *at(const struct fixture *f, const char *name)
 	return s;
 }
 
-static int make(struct fixture *f, const struct policy_static *s, struct launch_plan *p, char **error)
+static int make(struct fixture *f, const struct policy_static *s, struct launch_plan *p,
+		char **error)
 {
-	struct plan_options o = {.policy = s, .identity = &f->id, .name = "t", .workdir = f->work, .warn = keep_warning, .userdata = f};
+	struct plan_options o = {.policy = s,
+				 .identity = &f->id,
+				 .name = "t",
+				 .workdir = f->work,
+				 .warn = keep_warning,
+				 .userdata = f};
 
 	return plan_make(&o, p, error);
 }
@@ -125,7 +136,12 @@ static void assert_kind(const struct launch_plan *p, const char *path, uint32_t 
 	assert_int_equal(m->flags & PLAN_RW, rw ? PLAN_RW : 0);
 }
 
-#define PATHS(...) {.v = (const struct policy_path[]){__VA_ARGS__}, .n = sizeof((const struct policy_path[]){__VA_ARGS__}) / sizeof(struct policy_path)}
+#define PATHS(...)                                                                                 \
+	{                                                                                          \
+		.v = (const struct policy_path[]){__VA_ARGS__},                                    \
+		.n = sizeof((const struct policy_path[]){__VA_ARGS__}) /                           \
+		     sizeof(struct policy_path)                                                    \
+	}
 
 static void baseline(void **state)
 {
@@ -158,7 +174,8 @@ static void most_specific_wins(void **state)
 	struct fixture *f = *state;
 	struct policy_static s = {
 		.has_filesystem = true,
-		.read_only = PATHS({f->dir, 1, 1}, {at(f, "work/sub"), 1, 1}, {at(f, "data"), 1, 1}),
+		.read_only =
+			PATHS({f->dir, 1, 1}, {at(f, "work/sub"), 1, 1}, {at(f, "data"), 1, 1}),
 		.read_write = PATHS({f->work, 1, 1}),
 	};
 	struct launch_plan p;
@@ -209,7 +226,8 @@ static void no_workdir(void **state)
 static void links_are_reproduced(void **state)
 {
 	struct fixture *f = *state;
-	struct policy_static s = {.has_filesystem = true, .read_only = PATHS({at(f, "link"), 1, 1})};
+	struct policy_static s = {.has_filesystem = true,
+				  .read_only = PATHS({at(f, "link"), 1, 1})};
 	struct launch_plan p;
 	char *error;
 	bool found = false;
@@ -217,7 +235,8 @@ static void links_are_reproduced(void **state)
 	assert_int_equal(make(f, &s, &p, &error), 0);
 	assert_kind(&p, at(f, "data"), PLAN_BIND, false);
 	for (size_t i = 0; i < p.nlinks; i++)
-		found = found || (strcmp(p.links[i].path, at(f, "link")) == 0 && strcmp(p.links[i].target, "data") == 0);
+		found = found || (strcmp(p.links[i].path, at(f, "link")) == 0 &&
+				  strcmp(p.links[i].target, "data") == 0);
 	assert_true(found);
 	assert_true(plan_shows(&p, at(f, "link/file")));
 	plan_done(&p);
@@ -227,7 +246,8 @@ static void links_are_reproduced(void **state)
 static void links_of_the_user_are_not(void **state)
 {
 	struct fixture *f = *state;
-	struct policy_static s = {.has_filesystem = true, .read_only = PATHS({at(f, "open/link"), 1, 1})};
+	struct policy_static s = {.has_filesystem = true,
+				  .read_only = PATHS({at(f, "open/link"), 1, 1})};
 	struct launch_plan p;
 	char *error;
 
@@ -242,7 +262,8 @@ static void links_of_the_user_are_not(void **state)
 static void missing_paths(void **state)
 {
 	struct fixture *f = *state;
-	struct policy_static s = {.has_filesystem = true, .read_only = PATHS({at(f, "nowhere"), 1, 1})};
+	struct policy_static s = {.has_filesystem = true,
+				  .read_only = PATHS({at(f, "nowhere"), 1, 1})};
 	struct launch_plan p;
 	char *error;
 
@@ -263,7 +284,8 @@ static void options_must_exist(void **state)
 	struct fixture *f = *state;
 	struct policy_static s = {.has_filesystem = true};
 	char *list[] = {(char *)at(f, "nowhere"), NULL}, *good[] = {(char *)at(f, "data"), NULL};
-	struct plan_options o = {.policy = &s, .identity = &f->id, .name = "t", .workdir = f->work, .rw = list};
+	struct plan_options o = {
+		.policy = &s, .identity = &f->id, .name = "t", .workdir = f->work, .rw = list};
 	struct launch_plan p;
 	char *error;
 
@@ -301,7 +323,8 @@ static void own_places(void **state)
 static void home_inside_private_home(void **state)
 {
 	struct fixture *f = *state;
-	struct policy_static s = {.has_filesystem = true, .read_write = PATHS({at(f, "home/u/cfg"), 1, 1})};
+	struct policy_static s = {.has_filesystem = true,
+				  .read_write = PATHS({at(f, "home/u/cfg"), 1, 1})};
 	struct launch_plan p;
 	char *error;
 
@@ -339,7 +362,8 @@ static void root_not_writable(void **state)
 	free(error);
 }
 
-/* ------------------------------------------------------------------------------------- the memfd -- */
+/* ------------------------------------------------------------------------------------- the memfd
+ * -- */
 
 static char *blob(struct fixture *f, size_t *n)
 {
@@ -406,7 +430,8 @@ static void damage(void **state)
 	free(bytes);
 }
 
-/* ------------------------------------------------------------------------------------- the meaning -- */
+/* ------------------------------------------------------------------------------------- the meaning
+ * -- */
 
 static void same_meaning(void **state)
 {
@@ -423,7 +448,8 @@ static void same_meaning(void **state)
 		.read_only = PATHS({"/etc", 9, 9}, {"/usr", 8, 8}),
 		.run_as_user = "65534",
 	};
-	const struct policy_static defaults = {0}, spelt_out = {.has_filesystem = true, .include_workdir = true};
+	const struct policy_static defaults = {0},
+				   spelt_out = {.has_filesystem = true, .include_workdir = true};
 	char x[65], y[65];
 
 	(void)state;

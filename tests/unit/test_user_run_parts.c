@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* test_user_run_parts.c - what `run` is made of: install trees, PATH, variables, descriptors, nsswitch.conf. */
+/* test_user_run_parts.c - what `run` is made of: install trees, PATH, variables, descriptors,
+ * nsswitch.conf. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -22,14 +23,19 @@
 static void install_trees(void **state)
 {
 	static const char *const cases[][2] = {
-		{"/home/u/.nvm/versions/node/v20.1.0/lib/node_modules/@anthropic-ai/claude-code/cli.js",
+		{"/home/u/.nvm/versions/node/v20.1.0/lib/node_modules/@anthropic-ai/claude-code/"
+		 "cli.js",
 		 "/home/u/.nvm/versions/node/v20.1.0"},
-		{"/home/u/.nvm/versions/node/v20.1.0/bin/node", "/home/u/.nvm/versions/node/v20.1.0"},
-		{"/home/u/.local/share/claude/versions/2.0.1", "/home/u/.local/share/claude/versions"},
-		{"/home/u/.npm-global/lib/node_modules/@scope/tool/cli.js", "/home/u/.npm-global/lib/node_modules"},
+		{"/home/u/.nvm/versions/node/v20.1.0/bin/node",
+		 "/home/u/.nvm/versions/node/v20.1.0"},
+		{"/home/u/.local/share/claude/versions/2.0.1",
+		 "/home/u/.local/share/claude/versions"},
+		{"/home/u/.npm-global/lib/node_modules/@scope/tool/cli.js",
+		 "/home/u/.npm-global/lib/node_modules"},
 		{"/srv/app/node_modules/tool/cli.js", "/srv/app/node_modules"},
 		{"/home/u/.volta/bin/volta-shim", "/home/u/.volta"},
-		{"/home/u/.local/share/pipx/venvs/black/bin/black", "/home/u/.local/share/pipx/venvs/black"},
+		{"/home/u/.local/share/pipx/venvs/black/bin/black",
+		 "/home/u/.local/share/pipx/venvs/black"},
 		{"/opt/google/chrome/chrome", "/opt/google"},
 		{"/opt/tool", NULL},
 		{"/home/u/.local/bin/tool", NULL},
@@ -75,11 +81,16 @@ static void environ_blocks(void **state)
 	static const char block[] = "A=1\0PATH=/x\0AB=\0PATH2=n";
 
 	(void)state;
-	assert_string_equal(environ_block_find((struct slice){(const uint8_t *)block, sizeof(block)}, "PATH"), "/x");
-	assert_string_equal(environ_block_find((struct slice){(const uint8_t *)block, sizeof(block)}, "AB"), "");
+	assert_string_equal(
+		environ_block_find((struct slice){(const uint8_t *)block, sizeof(block)}, "PATH"),
+		"/x");
+	assert_string_equal(
+		environ_block_find((struct slice){(const uint8_t *)block, sizeof(block)}, "AB"),
+		"");
 	assert_null(environ_block_find((struct slice){(const uint8_t *)block, sizeof(block)}, "B"));
 	/* Cut short: the last one has no end. */
-	assert_null(environ_block_find((struct slice){(const uint8_t *)block, sizeof(block) - 1}, "PATH2"));
+	assert_null(environ_block_find((struct slice){(const uint8_t *)block, sizeof(block) - 1},
+				       "PATH2"));
 	assert_null(environ_block_find((struct slice){NULL, 0}, "A"));
 }
 
@@ -93,10 +104,13 @@ static void visible_path(void **state)
 	struct plan_link links[] = {{(char *)"/bin", (char *)"usr/bin"}};
 	struct launch_plan p = {.mounts = mounts, .nmounts = 3, .links = links, .nlinks = 1};
 	char *extra[] = {(char *)"/usr/lib/tool/bin", NULL};
-	char *path = environ_path(&p, "/root/bin:/usr/bin/:/home/u/.local/bin:.:/tmp/x:/usr/../etc:/usr/bin:/sbin", extra);
+	char *path = environ_path(
+		&p, "/root/bin:/usr/bin/:/home/u/.local/bin:.:/tmp/x:/usr/../etc:/usr/bin:/sbin",
+		extra);
 
 	(void)state;
-	assert_string_equal(path, "/usr/bin:/home/u/.local/bin:/usr/lib/tool/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/bin");
+	assert_string_equal(path, "/usr/bin:/home/u/.local/bin:/usr/lib/tool/bin:/usr/local/sbin:/"
+				  "usr/local/bin:/usr/sbin:/bin");
 	free(path);
 }
 
@@ -158,7 +172,8 @@ static bool passes(int fd, enum fd_terminal terminal)
 
 static void plain_descriptors(void **state)
 {
-	int null = open("/dev/null", O_RDWR), dir = open("/", O_RDONLY | O_DIRECTORY), path = open("/dev/null", O_PATH), ends[2];
+	int null = open("/dev/null", O_RDWR), dir = open("/", O_RDONLY | O_DIRECTORY),
+	    path = open("/dev/null", O_PATH), ends[2];
 	FILE *file = tmpfile();
 
 	(void)state;
@@ -180,8 +195,9 @@ static void plain_descriptors(void **state)
 static void sockets(void **state)
 {
 	struct sockaddr_un name = {.sun_family = AF_UNIX};
-	int inet = socket(AF_INET, SOCK_STREAM, 0), inet6 = socket(AF_INET6, SOCK_DGRAM, 0), pair[2],
-	    server = socket(AF_UNIX, SOCK_STREAM, 0), client = socket(AF_UNIX, SOCK_STREAM, 0);
+	int inet = socket(AF_INET, SOCK_STREAM, 0), inet6 = socket(AF_INET6, SOCK_DGRAM, 0),
+	    pair[2], server = socket(AF_UNIX, SOCK_STREAM, 0),
+	    client = socket(AF_UNIX, SOCK_STREAM, 0);
 
 	(void)state;
 	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, pair), 0);
@@ -226,7 +242,8 @@ static void terminals(void **state)
 
 static void nsswitch(void **state)
 {
-	char *s = nsswitch_with_dns("# x\npasswd: files systemd\n hosts:\tfiles mymachines resolve [!UNAVAIL=return] dns\nhostsx: a");
+	char *s = nsswitch_with_dns("# x\npasswd: files systemd\n hosts:\tfiles mymachines resolve "
+				    "[!UNAVAIL=return] dns\nhostsx: a");
 
 	(void)state;
 	assert_string_equal(s, "# x\npasswd: files systemd\nhostsx: a\nhosts: files dns\n");
@@ -239,10 +256,11 @@ static void nsswitch(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(install_trees), cmocka_unit_test(directories),	      cmocka_unit_test(environ_blocks),
-		cmocka_unit_test(visible_path),	 cmocka_unit_test(options),	      cmocka_unit_test(files),
-		cmocka_unit_test(plain_descriptors), cmocka_unit_test(sockets),	      cmocka_unit_test(terminals),
-		cmocka_unit_test(nsswitch),
+		cmocka_unit_test(install_trees),     cmocka_unit_test(directories),
+		cmocka_unit_test(environ_blocks),    cmocka_unit_test(visible_path),
+		cmocka_unit_test(options),	     cmocka_unit_test(files),
+		cmocka_unit_test(plain_descriptors), cmocka_unit_test(sockets),
+		cmocka_unit_test(terminals),	     cmocka_unit_test(nsswitch),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
