@@ -3,6 +3,8 @@
 #include "policy/compile.h"
 
 #define IMAGE_MAX (512u << 20)
+#define STATES_MIN 65536
+#define STATES_PER_NODE 8
 
 void compiled_done(struct compiled *c)
 {
@@ -29,7 +31,7 @@ void compiled_done(struct compiled *c)
 struct dfa_limits compile_limits(const struct nfa *a)
 {
 	return (struct dfa_limits){
-		.states = 65536 + 8 * a->n,
+		.states = STATES_MIN + STATES_PER_NODE * a->n,
 		.work = 200000000ull + 200ull * a->n,
 	};
 }
@@ -167,9 +169,9 @@ static int write_image(const struct compiled *c, struct policy_diags *d, uint8_t
 static int too_complicated(struct policy_diags *d, const char *what)
 {
 	diag_add(d, POLICY_ERROR, 0, 0,
-		 "the wildcards of %s multiply beyond the limit; "
-		 "use fewer '?' and '[...]' behind a '*'",
-		 what);
+		 "the wildcards of %s multiply beyond the limit (%d states and %d for each "
+		 "character); use fewer '?' and '[...]' behind a '*'",
+		 what, STATES_MIN, STATES_PER_NODE);
 	return -E2BIG;
 }
 
