@@ -146,6 +146,12 @@ int landlock_prepare(const struct launch_plan *p, const struct warner *w,
 		*ret = ruleset;
 		return 0;
 	}
+	if (ruleset.abi < 6)
+		warner_say(w,
+			   "Landlock of this kernel (ABI %d) does not keep signals and abstract "
+			   "Unix sockets "
+			   "inside: let process.run_as_user be a user that runs nothing else",
+			   ruleset.abi);
 	ruleset.fd = create_ruleset(ruleset.abi);
 	if (ruleset.fd < 0)
 		return error_text(ret_error, ruleset.fd, "Landlock ruleset: %s",

@@ -276,6 +276,10 @@ static int refuse_others(scmp_filter_ctx ctx)
 
 	if (r == 0)
 		r = refuse(ctx, SCMP_SYS(setpriority), 1, &ARG_MASKED(0, UINT32_MAX, PRIO_USER));
+	/* Everything that the uid may signal; before Landlock ABI 6 that is not the sandbox alone.
+	 */
+	if (r == 0)
+		r = refuse(ctx, SCMP_SYS(kill), 1, &ARG_MASKED(0, UINT32_MAX, UINT32_MAX));
 	/* IOPRIO_WHO_USER */
 	return r ? r : refuse(ctx, SCMP_SYS(ioprio_set), 1, &ARG_MASKED(0, UINT32_MAX, 3));
 }
