@@ -141,6 +141,10 @@ static int reload(const struct reload_options *o)
 	int64_t uid = 0;
 	int status = EXIT_REFUSED, r;
 
+	if (st && strcmp(status_string(st, "state", ""), STATUS_SILENT) == 0) {
+		json_decref(st);
+		return fail(EXIT_TIMEOUT, o->name, "timed out: the supervisor does not answer; the old policy is in force");
+	}
 	if (!st || strcmp(status_string(st, "state", ""), STATUS_RUNNING) != 0 || !status_number(st, "uid", &uid)) {
 		json_decref(st);
 		return fail(EXIT_REFUSED, o->name, "no such sandbox is running; 'osh-enforce list' shows what runs");
