@@ -7,8 +7,9 @@
  *   raw_tp/sched_process_fork  children inherit the record
  *   raw_tp/sched_process_exit  the record goes with the last thread
  *
- * The path is the walk of dentries and mounts from the file that the kernel executes up to the root of the process's
- * mount namespace, as fs/d_path.c does it; anything unusual (unhashed dentry, other root, too long) gives no path.
+ * The path is the walk of dentries and mounts from the file that the kernel executes up to the process's root
+ * directory, which is the sandbox's (chroot, pivot_root and new namespaces are refused), as fs/d_path.c does it;
+ * anything unusual (unhashed dentry, never meeting that root, too long) gives no path.
  * These programs never run twice at once on a CPU (the kernel skips a nested run: then there is no record, and no
  * identity), so each may use a per-CPU scratch of its own.
  */
@@ -46,8 +47,9 @@ static __always_inline bool in_sandbox(void)
 
 struct walk_ctx {
 	__u64 dentry, mount; /* struct dentry *, struct mount * */
+	__u64 root_dentry, root_mount;
 	__u32 pos;	     /* first byte of the path so far, in walk[] */
-	__u32 state;	     /* 0 going on, 1 reached a root mount, 2 no path */
+	__u32 state;	     /* 0 going on, 1 reached the root, 2 no path */
 };
 
 static long walk_step(__u32 i, void *arg)
@@ -64,12 +66,14 @@ static long walk_step(__u32 i, void *arg)
 	c->state = 2;
 	if (!x)
 		return 1;
+	if (c->dentry == c->root_dentry && c->mount == c->root_mount) {
+		c->state = 1;
+		return 1;
+	}
 	if (d == root) {
 		parent = BPF_CORE_READ(m, mnt_parent);
-		if (parent == m) {
-			c->state = 1;
+		if (parent == m) /* an internal or detached mount, or past a root that it does not lie under */
 			return 1;
-		}
 		c->dentry = (__u64)BPF_CORE_READ(m, mnt_mountpoint);
 		c->mount = (__u64)parent;
 		c->state = 0;
@@ -98,18 +102,18 @@ static long walk_step(__u32 i, void *arg)
 /* Fills x->key (zero-padded) with the path of file; its length, or 0 for none. */
 static __always_inline __u32 walk_file(struct exec_scratch *x, struct task_struct *p, struct file *f)
 {
-	struct vfsmount *vfs = BPF_CORE_READ(f, f_path.mnt);
+	const __u64 in_mount = bpf_core_field_offset(struct mount, mnt);
 	struct walk_ctx c = {
 		.dentry = (__u64)BPF_CORE_READ(f, f_path.dentry),
-		.mount = (__u64)vfs - bpf_core_field_offset(struct mount, mnt),
+		.mount = (__u64)BPF_CORE_READ(f, f_path.mnt) - in_mount,
+		.root_dentry = (__u64)BPF_CORE_READ(p, fs, root.dentry),
+		.root_mount = (__u64)BPF_CORE_READ(p, fs, root.mnt) - in_mount,
 		.pos = OSH_PATH_MAX - 1,
 	};
-	struct mount *ns_root;
 	__u64 len, from;
 
 	bpf_loop(256, walk_step, &c, 0);
-	ns_root = BPF_CORE_READ(p, nsproxy, mnt_ns, root);
-	if (c.state != 1 || (void *)c.mount != ns_root)
+	if (c.state != 1)
 		return 0;
 	from = c.pos;
 	len = OSH_PATH_MAX - 1 - from;
