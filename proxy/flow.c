@@ -145,22 +145,34 @@ static enum flow_treat treatment(const struct flow *f, struct image_view v)
 	return image_flow_treatment(v.img, &f->cd) == FLOW_SKIP ? FLOW_SKIPPED : FLOW_INSPECTED;
 }
 
+/* What the view says of a flow that is under way; an answer is kept for its generation. */
+static enum standing refresh(struct flow *f, struct image_view v)
+{
+	if (v.gen != 0 && v.gen == f->gen)
+		return f->standing;
+	if (!decide(f, v))
+		f->standing = STANDING_DENIED;
+	else
+		f->standing = treatment(f, v) == f->treat ? STANDING_ADMITTED : STANDING_CHANGED;
+	return f->standing;
+}
+
+static void standing_event(const struct flow *f)
+{
+	if (f->standing == STANDING_DENIED)
+		deny_event(f);
+	else
+		flow_error(f, WD_ERROR, "closed: the new policy treats this connection differently");
+}
+
 bool flow_current(struct flow *f, struct image_view *ret)
 {
 	*ret = images_current(f->px->images);
-	if (ret->gen != 0 && ret->gen == f->gen)
+	if (refresh(f, *ret) == STANDING_ADMITTED)
 		return true;
-	if (!decide(f, *ret)) {
-		deny_event(f);
-		flow_close(f, true);
-		return false;
-	}
-	if (treatment(f, *ret) != f->treat) {
-		flow_error(f, WD_ERROR, "closed: the new policy treats this connection differently");
-		flow_close(f, true);
-		return false;
-	}
-	return true;
+	standing_event(f);
+	flow_close(f, true);
+	return false;
 }
 
 bool flow_address_allowed(void *arg, uint8_t family, const uint8_t addr[16], enum osh_addr_class *ret)
@@ -169,10 +181,9 @@ bool flow_address_allowed(void *arg, uint8_t family, const uint8_t addr[16], enu
 	struct image_view v = images_current(f->px->images);
 
 	*ret = OSH_ADDR_RESERVED;
-	if (v.gen == 0 || (v.gen != f->gen && (!decide(f, v) || treatment(f, v) != f->treat)))
+	if (refresh(f, v) != STANDING_ADMITTED)
 		return false;
-	return image_address_allowed(v.img, &f->cd.blocks, slice_str(f->host), f->dest.port, family, addr,
-				     ret);
+	return image_address_allowed(v.img, &f->cd.blocks, f->dest.host, f->dest.port, family, addr, ret);
 }
 
 void flow_target(const struct flow *f, bool tls, struct upstream_target *ret)
@@ -188,18 +199,12 @@ void flow_target(const struct flow *f, bool tls, struct upstream_target *ret)
 /* A swap: `current` names v now.  Whoever is in the middle of something is asked whether that still goes. */
 static void rejudge(struct flow *f, struct image_view v)
 {
-	bool admitted = decide(f, v);
-
-	if (!admitted) {
-		deny_event(f);
-	} else if (treatment(f, v) != f->treat) {
-		flow_error(f, WD_ERROR, "closed: the new policy treats this connection differently");
-		admitted = false;
-	} else if (f->handler && f->state) {
-		admitted = f->handler->admitted(f, v);
-	}
-	if (!admitted)
+	if (refresh(f, v) != STANDING_ADMITTED) {
+		standing_event(f);
 		flow_close(f, true);
+	} else if (f->handler && f->state && !f->handler->admitted(f, v)) {
+		flow_close(f, true);
+	}
 }
 
 void flows_policy_changed(struct flows *fs)
@@ -379,6 +384,7 @@ static bool name_host(struct flow *f)
 static void start(struct flow *f, struct image_view v)
 {
 	f->treat = treatment(f, v);
+	f->standing = STANDING_ADMITTED;
 	if (f->treat == FLOW_INSPECTED) {
 		f->client.fn = on_first_byte;
 		loop_timer_set(f->px->loop, &f->timer, f->px->limits->first_byte, on_timeout, f);

@@ -22,6 +22,8 @@
 
 enum flow_treat { FLOW_NEW = 0, FLOW_RELAYED, FLOW_SKIPPED, FLOW_INSPECTED };
 
+enum standing { STANDING_DENIED = 0, STANDING_CHANGED, STANDING_ADMITTED };
+
 struct flow;
 
 /* What runs on an admitted flow.  One row and one file for each. */
@@ -55,6 +57,7 @@ struct flow {
 
 	uint64_t gen; /* of what follows */
 	struct connect_decision cd;
+	enum standing standing;
 };
 
 struct flows;

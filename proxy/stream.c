@@ -193,6 +193,8 @@ void stream_close(struct stream *s, bool reset)
 
 		setsockopt(s->fd, SOL_SOCKET, SO_LINGER, &l, sizeof(l));
 	}
+	if (s->ssl) /* or OpenSSL takes the session for broken and never resumes it */
+		SSL_set_shutdown(s->ssl, SSL_SENT_SHUTDOWN | SSL_RECEIVED_SHUTDOWN);
 	SSL_free(s->ssl);
 	s->ssl = NULL;
 	close(s->fd);

@@ -40,6 +40,8 @@ static const char policy_one[] =
 	"      - {host: audit.test, port: 80, protocol: rest, access: read-only, enforcement: audit}\n"
 	"      - {host: skip.test, port: 443, protocol: rest, tls: skip}\n"
 	"      - {host: raw.test, port: 22}\n"
+	"      - {host: 10.1.2.3, port: 80, protocol: rest, access: read-only}\n"
+	"      - {host: \"2606:4700::1\", port: 443, protocol: rest, access: read-only}\n"
 	"    binaries: [{path: /usr/bin/curl}]\n";
 
 static const char policy_nothing[] =
@@ -89,8 +91,6 @@ static void serve_n(struct server *s, int n, const char *answer)
 	}
 	end_free(e);
 }
-
-#define ANSWER(body) "HTTP/1.1 200 OK\r\nContent-Length: " #body "\r\nX-A: b\r\n\r\n"
 
 static void serve_hello(struct server *s)
 {
@@ -740,6 +740,142 @@ static void test_audit(void **state)
 	server_free(s);
 }
 
+static void test_literals(void **state)
+{
+	struct rig *r = *state;
+	struct osh_dst four = {.family = 4, .port = 80, .addr = {10, 1, 2, 3}};
+	struct osh_dst six = {.family = 6, .port = 443, .addr = {0x26, 0x06, 0x47, [15] = 1}};
+	struct server *s = server_start(r, NULL, serve_three);
+	struct end *e = program_connect_to(r, EXE_CURL, &four);
+	struct answer *a = program_ask(e, "GET /a HTTP/1.1\r\nHost: 10.1.2.3\r\n\r\n");
+
+	assert_int_equal(a->status, 200);
+	answer_free(a);
+	a = program_ask(e, "GET /b HTTP/1.1\r\nHost: 10.1.2.4\r\n\r\n");
+	assert_int_equal(a->status, 403);
+	answer_free(a);
+	a = program_ask(e, "GET /c HTTP/1.0\r\nConnection: keep-alive\r\n\r\n"); /* no Host: it is the flow's */
+	assert_int_equal(a->status, 200);
+	assert_non_null(strstr(a->head, "Connection: keep-alive"));
+	answer_free(a);
+	a = program_ask(e, "GET /d HTTP/1.0\r\n\r\n");
+	assert_int_equal(a->status, 200);
+	assert_true(end_is_closed(e));
+	answer_free(a);
+	end_free(e);
+	server_join(s);
+	assert_string_equal(s->seen, "GET /a HTTP/1.1\r\nHost: 10.1.2.3\r\n\r\n"
+				     "GET /c HTTP/1.1\r\nHost: 10.1.2.3\r\n\r\n"
+				     "GET /d HTTP/1.1\r\nHost: 10.1.2.3\r\n\r\n");
+	free(s);
+
+	s = server_start(r, "2606:4700::1", serve_hello);
+	e = program_connect_to(r, EXE_CURL, &six);
+	SSL_CTX *c = program_ctx(r->px.ca);
+	e->ssl = SSL_new(c);
+	SSL_CTX_free(c);
+	SSL_set_fd(e->ssl, e->fd);
+	X509_VERIFY_PARAM_set1_ip_asc(SSL_get0_param(e->ssl), "2606:4700::1");
+	assert_int_equal(SSL_connect(e->ssl), 1);
+	a = program_ask(e, "GET / HTTP/1.1\r\nHost: [2606:4700:0::1]:443\r\n\r\n");
+	assert_int_equal(a->status, 200);
+	answer_free(a);
+	end_free(e);
+	server_join(s);
+	assert_non_null(strstr(s->seen, "Host: [2606:4700::1]:443\r\n"));
+	free(s);
+}
+
+/* Upstream has seen enough: its answer counts, the rest of the body does not. */
+static void serve_early(struct server *s)
+{
+	struct end *e = server_accept(s->r, s->tls_host);
+	struct timespec t = {.tv_nsec = 50000000};
+
+	server_saw(s, end_until(e, "\r\n\r\n"));
+	end_puts(e, "HTTP/1.1 413 Too Much\r\nContent-Length: 3\r\nConnection: close\r\n\r\nno!");
+	nanosleep(&t, NULL);
+	end_free(e);
+}
+
+static void test_early_answer(void **state)
+{
+	struct rig *r = *state;
+	struct server *s = server_start(r, "api.test", serve_early);
+	struct end *e = program_https(r, 1);
+	static char block[1 << 16];
+	struct answer *a;
+
+	assert_true(end_puts(e, "PUT /up/x HTTP/1.1\r\nHost: api.test\r\nContent-Length: 30000000\r\n\r\n"));
+	for (int i = 0; i < 40; i++)
+		if (!end_write(e, block, sizeof(block)))
+			break;
+	a = end_answer_to(e, false);
+	assert_int_equal(a->status, 413);
+	assert_string_equal(a->body, "no!");
+	answer_free(a);
+	end_free(e);
+	server_free(s);
+	assert_event(rig_event(r, 0), WD_ALLOW, target, "/up/x");
+	assert_int_equal(r->events[0].status, 413);
+}
+
+static void serve_resumed(struct server *s)
+{
+	for (int i = 0; i < 2; i++) {
+		struct end *e = server_accept(s->r, s->tls_host);
+
+		server_saw(s, SSL_session_reused(e->ssl) ? "resumed " : "full ");
+		end_until(e, "\r\n\r\n");
+		end_puts(e, "HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
+		end_until(e, "never");
+		end_free(e);
+	}
+}
+
+static void test_resumption(void **state)
+{
+	struct rig *r = *state;
+	struct server *s = server_start(r, "api.test", serve_resumed);
+	struct end *e = program_https(r, 1);
+
+	for (int i = 0; i < 2; i++) {
+		struct answer *a = program_ask(e, "GET /ok/a HTTP/1.1\r\nHost: api.test\r\n\r\n");
+
+		assert_int_equal(a->status, 200);
+		answer_free(a);
+	}
+	end_free(e);
+	server_join(s);
+	assert_string_equal(s->seen, "full resumed ");
+	free(s);
+}
+
+/* A connection that was authenticated for one program is not given to another. */
+static void serve_ntlm(struct server *s)
+{
+	for (int i = 0; i < 2; i++)
+		serve_n(s, 1, "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n");
+}
+
+static void test_bound_connection(void **state)
+{
+	struct rig *r = *state;
+	struct server *s = server_start(r, NULL, serve_ntlm);
+	struct end *e = program_connect(r, 2, 80);
+
+	for (int i = 0; i < 2; i++) {
+		struct answer *a = program_ask(e, "GET / HTTP/1.1\r\nHost: plain.test\r\n"
+						  "Authorization: Negotiate abc\r\n\r\n");
+
+		assert_int_equal(a->status, 200);
+		answer_free(a);
+	}
+	assert_int_equal(r->dials, 2);
+	end_free(e);
+	server_free(s);
+}
+
 static void serve_no_body(struct server *s)
 {
 	serve_n(s, 3, "HTTP/1.1 304 Not Modified\r\nContent-Length: 99\r\nETag: \"x\"\r\n\r\n");
@@ -1120,6 +1256,10 @@ int main(void)
 		T(test_expect),
 		T(test_audit),
 		T(test_bodiless_answers),
+		T(test_literals),
+		T(test_early_answer),
+		T(test_resumption),
+		T(test_bound_connection),
 		T(test_relay),
 		T(test_skip),
 		T(test_skip_second_hello),

@@ -599,10 +599,10 @@ static void rig_job_accept(struct rig *r, void *arg)
 	flow_accept(r->px.flows, a->fd, &a->rec);
 }
 
-/* A program's connection to name number `name` (from 1) and port. */
-static struct end *program_connect_as(struct rig *r, uint32_t exe, uint32_t name, uint16_t port)
+/* A program's connection to a destination. */
+static struct end *program_connect_to(struct rig *r, uint32_t exe, const struct osh_dst *dst)
 {
-	struct rig_accept a = {.rec = {.kind = OSH_FLOW_L7, .pid = 4242, .uid = 1000}};
+	struct rig_accept a = {.rec = {.kind = OSH_FLOW_L7, .pid = 4242, .uid = 1000, .dst = *dst}};
 	struct sockaddr_in to = {.sin_family = AF_INET};
 	uint16_t lport;
 	int l = rig_listen(&lport), c = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
@@ -614,10 +614,14 @@ static struct end *program_connect_as(struct rig *r, uint32_t exe, uint32_t name
 	assert_true(a.fd >= 0);
 	close(l);
 	a.rec.id.exe = exe;
-	a.rec.dst.name_addr = name;
-	a.rec.dst.port = port;
 	rig_do(r, rig_job_accept, &a);
 	return end_new(c);
+}
+
+/* ... to name number `name` (from 1) and port. */
+static struct end *program_connect_as(struct rig *r, uint32_t exe, uint32_t name, uint16_t port)
+{
+	return program_connect_to(r, exe, &(struct osh_dst){.name_addr = name, .port = port});
 }
 
 static struct end *program_connect(struct rig *r, uint32_t name, uint16_t port)
