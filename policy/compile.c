@@ -3,7 +3,7 @@
 #include "policy/compile.h"
 
 #define IMAGE_MAX (512u << 20)
-#define STATES_MIN 65536
+#define STATES_MIN 262144
 #define STATES_PER_NODE 8
 
 void compiled_done(struct compiled *c)
@@ -32,7 +32,8 @@ struct dfa_limits compile_limits(const struct nfa *a)
 {
 	return (struct dfa_limits){
 		.states = STATES_MIN + STATES_PER_NODE * a->n,
-		.work = 200000000ull + 200ull * a->n,
+		.nodes = (16u << 20) + 4 * a->n,
+		.work = (100u << 20) + 100ull * a->n,
 	};
 }
 

@@ -173,8 +173,8 @@ static void add_glob(struct l7 *l, uint32_t from, struct slice glob, enum glob_k
 {
 	char why[160];
 
-	if (glob_add(&l->nfa, from, glob, kind, tag, why, sizeof(why)) < 0)
-		l->oom = true; /* the syntax was checked */
+	if (glob_add(&l->nfa, from, glob, kind, tag, why, sizeof(why)) == -ENOMEM)
+		l->oom = true; /* the syntax was checked; "too many" is kept in the tree */
 }
 
 /* A root that matches any of the globs. */
@@ -566,7 +566,7 @@ static int add_blocks(struct l7 *l)
 		for (size_t i = 0; i < k->nendpoints; i++)
 			add_endpoint(l, (uint32_t)b, &k->endpoints[i]);
 	}
-	return l->oom || l->nfa.oom ? -ENOMEM : 0;
+	return l->oom ? -ENOMEM : nfa_status(&l->nfa);
 }
 
 /* Roots become start states. */
@@ -586,12 +586,25 @@ static void resolve_roots(struct l7 *l)
 		t->conds[i].start = l->root[t->conds[i].start].state;
 }
 
+/* Tag 0, a match of a selector or value, is as good as an allow rule: nothing comes before it. */
+static enum tag_kind kind_of(const void *ctx, uint32_t tag)
+{
+	const struct prule *r = &((const struct l7 *)ctx)->prule[tag];
+
+	if (r->conditional)
+		return r->deny ? TAG_DENY_IF : TAG_ALLOW_IF;
+	return r->deny ? TAG_DENY : TAG_ALLOW;
+}
+
 static int determinise(struct l7 *l)
 {
 	_cleanup_(dfa_done) struct dfa d = {0};
+	_cleanup_free_ struct nfa_reach *reach = nfa_reach(&l->nfa, kind_of, l);
 	struct dfa_limits limits = compile_limits(&l->nfa);
-	int r = dfa_init(&d, &l->nfa, &limits, accept, l);
+	int r = reach ? dfa_init(&d, &l->nfa, &limits, accept, l) : -ENOMEM;
 
+	d.reach = reach;
+	d.kind = kind_of;
 	for (size_t i = 0; r == 0 && i < l->nroots; i++)
 		r = dfa_start(&d, l->root[i].node, &l->root[i].state);
 	if (r == 0)

@@ -13,7 +13,8 @@
  *   4. plain miss: an endpoint enforces, or none counts      -> deny
  *                  all are in audit mode                     -> audit
  *
- * So `audit` weakens only what its own endpoint refuses, and never what another enforces.
+ * An endpoint whose deny rule fires allows nothing.  So `audit` weakens only what its own endpoint refuses, and never
+ * what another enforces.
  */
 #include "policy/image_view.h"
 
@@ -87,7 +88,7 @@ static bool conds_hold(const struct image *img, const struct img_rule *rule, con
 
 /* -------------------------------------------------------------------------------------- one endpoint -- */
 
-/* What one endpoint says: the first rule that denies and the first that allows. */
+/* What one endpoint says: the first rule that denies, or else the first that allows. */
 struct opinion {
 	const struct img_rule *deny, *allow;
 };
@@ -111,19 +112,22 @@ static void ask_endpoint(const struct image *img, const struct img_endpoint *e,
 	const uint32_t *list = VIEW(img, setrules, uint32_t) + s->first;
 
 	*ret = (struct opinion){NULL, NULL};
-	if (s->deny && s->deny <= e->nrules)
+	if (s->deny && s->deny <= e->nrules) {
 		ret->deny = &rules[s->deny - 1];
+		return; /* past this, states are built as if nothing else mattered (policy/prune.c) */
+	}
 	if (s->allow && s->allow <= e->nrules)
 		ret->allow = &rules[s->allow - 1];
-	for (uint32_t i = 0; i < s->n && !ret->deny; i++) {
+	for (uint32_t i = 0; i < s->n; i++) {
 		const struct img_rule *x = list[i] < e->nrules ? &rules[list[i]] : NULL;
 
 		if (!x || (!x->deny && ret->allow) || !conds_hold(img, x, r))
 			continue;
-		if (x->deny)
-			ret->deny = x;
-		else
-			ret->allow = x;
+		if (x->deny) {
+			*ret = (struct opinion){x, NULL};
+			return;
+		}
+		ret->allow = x;
 	}
 }
 

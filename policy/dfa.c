@@ -35,8 +35,8 @@ int dfa_init(struct dfa *d, const struct nfa *a, const struct dfa_limits *limits
 	     void *ctx)
 {
 	*d = (struct dfa){.nfa = a, .limits = *limits, .accept = accept, .ctx = ctx};
-	if (a->oom)
-		return -ENOMEM;
+	if (nfa_status(a) < 0)
+		return nfa_status(a);
 	d->scratch = calloc(1, sizeof(*d->scratch));
 	d->single = calloc(a->n + 1, sizeof(*d->single));
 	if (!d->scratch || !d->single || array_grow(&d->state, &d->cap, 1, sizeof(*d->state)) < 0 ||
@@ -102,7 +102,7 @@ static int list_add(struct dfa *d, uint32_t node)
 {
 	int r = list_insert(d->scratch, node);
 
-	d->work += 1 + d->scratch->nlist / 16;
+	d->work += 1 + d->scratch->nlist / 8;
 	if (r <= 0)
 		return r;
 	for (uint32_t n = d->nfa->node[node].star; n; n = d->nfa->node[n].next) {
@@ -163,7 +163,7 @@ static int state_new(struct dfa *d)
 	struct dfa_scratch *s = d->scratch;
 	int r;
 
-	if (d->n >= d->limits.states)
+	if (d->n >= d->limits.states || d->nset + s->nlist > d->limits.nodes)
 		return -E2BIG;
 	r = array_grow(&d->state, &d->cap, d->n + 1, sizeof(*d->state));
 	if (r == 0)
@@ -193,6 +193,10 @@ static int state_of_list(struct dfa *d, uint32_t *ret)
 
 	if (d->work > d->limits.work)
 		return -E2BIG;
+	if (d->reach && s->nlist > 1) {
+		d->work += s->nlist;
+		s->nlist = nfa_prune(d->nfa, d->reach, d->kind, d->ctx, s->list, s->nlist);
+	}
 	if (s->nlist == 0) {
 		*ret = 0;
 		return 0;

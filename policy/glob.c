@@ -111,11 +111,16 @@ static uint32_t triplet(struct nfa *a, uint32_t from, const struct byteset *s, u
 		if (byteset_has(s, (uint8_t)b))
 			low[b >> 4] = (uint16_t)(low[b >> 4] | 1u << (b & 15));
 	for (unsigned int h = 0; h < 16; h++) {
-		struct byteset hi = hex_digits((uint16_t)(1u << h)), lo = hex_digits(low[h]);
+		struct byteset hi, lo = hex_digits(low[h]);
+		uint16_t same = 0; /* first digits with the same second ones, taken together */
 		uint32_t n;
 
-		if (!low[h])
+		for (unsigned int k = 0; k < 16; k++)
+			if (low[k] == low[h])
+				same = (uint16_t)(same | 1u << k);
+		if (!low[h] || same & ((1u << h) - 1))
 			continue;
+		hi = hex_digits(same);
 		n = nfa_shape(a, p, &hi);
 		if (to)
 			nfa_shape_end(a, n, &lo, to);
@@ -456,5 +461,5 @@ int glob_add(struct nfa *nfa, uint32_t from, struct slice pattern, enum glob_kin
 	if (pattern.n > GLOB_MAX)
 		return bad(&g, "longer than %d bytes", GLOB_MAX);
 	r = add_braced(&g, pattern, 0);
-	return r == 0 && nfa && nfa->oom ? -ENOMEM : r;
+	return r == 0 && nfa ? nfa_status(nfa) : r;
 }

@@ -11,12 +11,22 @@ void nfa_done(struct nfa *a)
 	*a = (struct nfa){0};
 }
 
+int nfa_status(const struct nfa *a)
+{
+	if (a->oom)
+		return -ENOMEM;
+	return a->full ? -E2BIG : 0;
+}
+
 static uint32_t node_new(struct nfa *a, enum nfa_kind kind, uint32_t label)
 {
 	if (a->n == 0)
 		a->n = 1;
-	if (a->n > NFA_NODES_MAX ||
-	    array_grow(&a->node, &a->cap, a->n + 1, sizeof(*a->node)) < 0) {
+	if (a->n > NFA_NODES_MAX) {
+		a->full = true;
+		return 0;
+	}
+	if (array_grow(&a->node, &a->cap, a->n + 1, sizeof(*a->node)) < 0) {
 		a->oom = true;
 		return 0;
 	}
@@ -46,8 +56,7 @@ static bool set_intern(struct nfa *a, const struct byteset *s, uint32_t *ret)
 {
 	int r;
 
-	if (array_grow(&a->set, &a->sets_cap, a->nsets + 1, sizeof(*a->set)) < 0 ||
-	    a->nsets >= NFA_NODES_MAX) {
+	if (array_grow(&a->set, &a->sets_cap, a->nsets + 1, sizeof(*a->set)) < 0) {
 		a->oom = true;
 		return false;
 	}
@@ -181,8 +190,11 @@ void nfa_tag(struct nfa *a, uint32_t at, uint32_t tag)
 		a->ntags = 1;
 	if (!at)
 		return;
-	if (a->ntags > NFA_NODES_MAX ||
-	    array_grow(&a->tag, &a->tags_cap, a->ntags + 1, sizeof(*a->tag)) < 0) {
+	if (a->ntags > NFA_NODES_MAX) {
+		a->full = true;
+		return;
+	}
+	if (array_grow(&a->tag, &a->tags_cap, a->ntags + 1, sizeof(*a->tag)) < 0) {
 		a->oom = true;
 		return;
 	}

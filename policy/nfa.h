@@ -63,10 +63,12 @@ struct nfa {
 	struct byteset *set;
 	size_t nsets, sets_cap;
 	struct hmap sets;
-	bool oom; /* sticky: an addition failed; nfa_build() then says -ENOMEM */
+	bool oom, full; /* sticky: an addition failed; nfa_status() says how */
 };
 
 void nfa_done(struct nfa *a);
+/* 0, -ENOMEM, or -E2BIG when there are more nodes than any sensible policy has. */
+int nfa_status(const struct nfa *a);
 
 /* Each returns the node reached (an existing one where the patterns agree), 0 after a failed allocation;
  * taking node 0 is harmless. */
@@ -89,10 +91,36 @@ uint32_t nfa_shape(struct nfa *a, uint32_t from, const struct byteset *s);
 /* The last step of a shape, which arrives at `to`. */
 void nfa_shape_end(struct nfa *a, uint32_t from, const struct byteset *s, uint32_t to);
 
+/* ------------------------------------------------------------------------- what cannot matter -- */
+
+/*
+ * Rules end in stars: once a rule for all below /x/ has matched, it matches whatever follows, and a list of twenty such rules would
+ * make a state for every subset of them.  But only the first deny rule counts, or without one the first allow rule.
+ * So a node is dropped from a state when a rule that has matched for good comes before all it can still lead to.
+ */
+enum tag_kind { TAG_ALLOW, TAG_DENY, TAG_ALLOW_IF, TAG_DENY_IF }; /* IF: only under conditions */
+
+/* The first tags that input can still lead to from a node; UINT32_MAX: none. */
+struct nfa_reach {
+	uint32_t allow, deny;
+	bool allow_if, deny_if;
+	bool forever; /* a star over every byte: once in a state, it stays */
+};
+
+/* Kind of a tag.  Tags ascend in the order in which rules count. */
+typedef enum tag_kind (*nfa_tag_kind)(const void *ctx, uint32_t tag);
+
+/* malloced, one for each node; NULL: out of memory. */
+struct nfa_reach *nfa_reach(const struct nfa *a, nfa_tag_kind kind, const void *ctx);
+/* Drops from the list; returns how many are left, in the same order. */
+size_t nfa_prune(const struct nfa *a, const struct nfa_reach *reach, nfa_tag_kind kind,
+		 const void *ctx, uint32_t *list, size_t n);
+
 /* ------------------------------------------------------------------------------ determinising -- */
 
 struct dfa_limits {
 	size_t states; /* -E2BIG beyond */
+	size_t nodes;  /* in the lists of all states together; -E2BIG beyond */
 	uint64_t work; /* node visits; -E2BIG beyond */
 };
 
@@ -105,6 +133,8 @@ struct dfa {
 	uint64_t work;
 	dfa_accept accept;
 	void *ctx;
+	const struct nfa_reach *reach; /* set by the caller after dfa_init(): prune states by it */
+	nfa_tag_kind kind;
 	struct osh_img_state *state; /* state 0 is dead */
 	size_t n, cap;
 	uint32_t *todo;	   /* states whose rows are not there yet: a stack, so that a name's nodes and states are

@@ -15,7 +15,7 @@ enum nfa_kind {
 };
 
 #define NFA_KIND_SHIFT 28
-#define NFA_NODES_MAX ((1u << NFA_KIND_SHIFT) - 2)
+#define NFA_NODES_MAX (12u << 20) /* 240 MiB */
 #define NFA_KIND(n) ((enum nfa_kind)((n).label >> NFA_KIND_SHIFT))
 #define NFA_LABEL(n) ((n).label & ((1u << NFA_KIND_SHIFT) - 1))
 

@@ -461,6 +461,43 @@ static void selectors(void **state)
 	expect_request(&f.img, &a, "GET", "/elsewhere", REQUEST_DENY, "");
 }
 
+/* Sixty rules for whole subtrees on either side: no state for every subset, and the first rule in the file is the one
+ * that is named. */
+static void many_subtrees(void **state)
+{
+	_cleanup_(fixture_image_done) struct fixture_image f = {0};
+	const struct ask a = {"/c", "a.test", 443, NULL, false};
+	char *text = NULL;
+	size_t n = 0;
+	FILE *out = open_memstream(&text, &n);
+
+	(void)state;
+	assert_non_null(out);
+	fprintf(out, "version: 1\nnetwork_policies:\n  b:\n    binaries: [{path: /c}]\n    endpoints:\n"
+		     "      - host: a.test\n        port: 443\n        protocol: rest\n        rules:\n");
+	for (int i = 0; i < 60; i++)
+		fprintf(out, "          - allow: {method: GET, path: \"/**/al%d/**\"}\n", i);
+	fprintf(out, "          - allow: {method: GET, path: \"/q\", query: {a: b}}\n        deny_rules:\n"
+		     "          - {path: \"/**/al1/**\", query: {stop: \"1\"}}\n");
+	for (int i = 0; i < 60; i++)
+		fprintf(out, "          - {path: \"/**/no%d/**\"}\n", i);
+	fclose(out);
+	fixture_image(text, &f);
+	free(text);
+	assert_true(f.n < 1u << 20);
+	expect_request(&f.img, &a, "GET", "/al7/al3/al5/x", REQUEST_ALLOW, "GET /**/al3/**");
+	expect_request(&f.img, &a, "GET", "/al3/al5", REQUEST_ALLOW, "GET /**/al3/**");
+	expect_request(&f.img, &a, "GET", "/al3/al1/x", REQUEST_ALLOW, "GET /**/al1/**");
+	expect_request(&f.img, &a, "GET", "/al0/al1/x?stop=1", REQUEST_DENY, "* /**/al1/**?stop=1");
+	expect_request(&f.img, &a, "GET", "/al0/al1/x?stop=2", REQUEST_ALLOW, "GET /**/al0/**");
+	expect_request(&f.img, &a, "GET", "/al3/no9/al2/no4/x", REQUEST_DENY, "* /**/no4/**");
+	expect_request(&f.img, &a, "GET", "/no9/no4", REQUEST_DENY, "* /**/no9/**");
+	expect_request(&f.img, &a, "GET", "/al3/no9", REQUEST_ALLOW, NULL);
+	expect_request(&f.img, &a, "POST", "/al3/x", REQUEST_DENY, "");
+	expect_request(&f.img, &a, "GET", "/q?a=b", REQUEST_ALLOW, NULL);
+	expect_request(&f.img, &a, "GET", "/q", REQUEST_DENY, "");
+}
+
 static void odd_requests(void **state)
 {
 	_cleanup_(fixture_image_done) struct fixture_image f = {0};
@@ -496,7 +533,7 @@ int main(void)
 		cmocka_unit_test(treatment),	  cmocka_unit_test(addresses),
 		cmocka_unit_test(paths_and_methods), cmocka_unit_test(deny_rules),
 		cmocka_unit_test(audit),	  cmocka_unit_test(selectors),
-		cmocka_unit_test(odd_requests),
+		cmocka_unit_test(odd_requests),	  cmocka_unit_test(many_subtrees),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -116,7 +116,7 @@ static void one_round(uint64_t *seed, enum glob_kind kind)
 {
 	_cleanup_(nfa_done) struct nfa a = {0};
 	_cleanup_(dfa_done) struct dfa d = {0};
-	const struct dfa_limits limits = {100000, 100000000};
+	const struct dfa_limits limits = {100000, 1000000, 100000000};
 	char p[PATTERNS][64], why[160];
 	uint32_t root = nfa_root(&a), start;
 
@@ -165,7 +165,7 @@ static void blow_up(void **state)
 	assert_int_equal(policy_compile(p, &d, &image, &n), -E2BIG);
 	assert_int_equal(d.n, 1);
 	assert_string_equal(d.v[0].message,
-			    "the wildcards of the binary paths multiply beyond the limit (65536 states and "
+			    "the wildcards of the binary paths multiply beyond the limit (262144 states and "
 			    "8 for each character); use fewer '?' and '[...]' behind a '*'");
 	/* many stars alone stay small */
 	p = policy_free(p);
