@@ -26,6 +26,7 @@ needs() {
 	build uthash-dev
 	build libjansson-dev
 	build libc-ares-dev
+	build libmd-dev
 	run iproute2 ip
 	run util-linux nsenter
 	run procps ps
