@@ -460,8 +460,7 @@ static int add_text(struct blob_writer *w, const char *file, size_t max)
 	return r;
 }
 
-/* The host's names, then --add-host, which come later and so are the ones to be believed first by
- * the reader. */
+/* The host's names, then --add-host: of two lines for one name the later wins. */
 static int hosts_memfd(const struct run *x, int *ret_fd)
 {
 	_cleanup_(blob_writer_done) struct blob_writer w = {0};
@@ -548,35 +547,34 @@ static int start(const struct run *x, int *ret_control)
 	return 0;
 }
 
-/* Something with this name that the user could run on the host?  malloced path, or NULL. */
-static char *on_the_host(const struct run *x)
+/* If the host has `file` but the sandbox does not show it, says which flag would. */
+static bool explain_hidden(const struct run *x, const char *what, const char *file)
 {
-	_cleanup_free_ char *path = caller_path();
-	struct host_section h = {0};
-	char *found = NULL;
+	_cleanup_free_ char *tree = NULL;
 
-	if (host_section_find(&x->prepared.identity, path, x->argv[0], x->workdir, false, &h) == 0)
-		found = steal_ptr(&h.real);
-	host_section_done(&h);
-	return found;
+	if (!file || plan_shows(&x->plan, file))
+		return false;
+	tree = install_tree(file, x->prepared.identity.home);
+	fail("%s is on the host at %s, but the policy does not show it; add it to "
+	     "filesystem_policy, or use --ro %s (or --rw, if it must be writable)",
+	     what, file, tree ? tree : file);
+	return true;
 }
 
-/* Found outside, not inside: say which flag would show it.  Returns the exit status. */
+/* Not found or not executable inside: perhaps the user has it outside.  Returns the exit status. */
 static int explain_not_found(const struct run *x, const struct exec_end *end)
 {
-	_cleanup_free_ char *host = on_the_host(x), *tree = NULL;
-	int status = exec_end_status(end);
+	_cleanup_free_ char *path = caller_path();
+	struct host_section host = {0};
+	bool hidden = false;
 
 	exec_end_print("run", end);
-	if (!host || plan_shows(&x->plan, host))
-		return status;
-	tree = install_tree(host, x->prepared.identity.home);
-	fprintf(stderr,
-		"osh-enforce run: %s is on the host at %s, but the policy does not show it; add it "
-		"to filesystem_policy, "
-		"or use --ro %s (or --rw, if it must be writable)\n",
-		x->argv[0], host, tree ? tree : host);
-	return 126;
+	if (host_section_find(&x->prepared.identity, path, x->argv[0], x->workdir, false, &host) ==
+	    0)
+		hidden = explain_hidden(x, x->argv[0], host.real) ||
+			 explain_hidden(x, "its interpreter", host.interpreter);
+	host_section_done(&host);
+	return hidden ? 126 : exec_end_status(end);
 }
 
 static int run_command(const struct run *x, int control)

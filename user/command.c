@@ -39,6 +39,7 @@ __attribute__((format(printf, 4, 5))) static void report(int link, uint32_t stat
 		;
 }
 
+/* All are blocked since init: what came meanwhile takes effect at the end of this. */
 static void default_signals(void)
 {
 	sigset_t none;
@@ -284,20 +285,11 @@ static int find_tty(const struct command_start *s)
 	return -1;
 }
 
-static void ignore_terminal_signals(void)
-{
-	static const int signals[] = {SIGHUP,  SIGINT,	SIGQUIT, SIGTSTP,
-				      SIGTTIN, SIGTTOU, SIGTERM, SIGPIPE};
-
-	for (size_t i = 0; i < ARRAY_LEN(signals); i++)
-		signal(signals[i], SIG_IGN);
-}
-
 static void monitor_child(struct launch *l, int tty)
 {
 	setpgid(0, 0);
 	if (!(l->request.flags & EXECREQ_BACKGROUND))
-		tcsetpgrp(tty, getpid()); /* SIGTTOU is still ignored */
+		tcsetpgrp(tty, getpid()); /* SIGTTOU is still blocked */
 	become_command(l);
 }
 
@@ -307,10 +299,9 @@ static _Noreturn void become_monitor(struct launch *l)
 	int signals;
 	sigset_t chld;
 
-	ignore_terminal_signals();
+	/* init has blocked all signals: the terminal's hangup and stops are the command's. */
 	sigemptyset(&chld);
 	sigaddset(&chld, SIGCHLD);
-	sigprocmask(SIG_BLOCK, &chld, NULL);
 	signals = signalfd(-1, &chld, SFD_CLOEXEC | SFD_NONBLOCK);
 	if (m.tty < 0 || ioctl(m.tty, TIOCSCTTY, 0) < 0 || signals < 0) {
 		report(m.link, EXEC_FAILED, errno, "cannot take the terminal: %s", strerror(errno));

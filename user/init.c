@@ -346,18 +346,20 @@ static void read_links(struct init *in)
 
 static int prepare(struct init *in)
 {
-	sigset_t chld;
+	sigset_t all, chld;
 
 	/* No core, no tracing, no /proc/PID of it for the commands, though they have its uid. */
 	if (prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) < 0 || prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) < 0)
 		return -errno;
 	prctl(PR_SET_NAME, "osh-init", 0, 0, 0);
-	for (int i = 1; i < NSIG; i++)
-		if (i != SIGKILL && i != SIGSTOP && i != SIGCHLD && i != SIGSEGV && i != SIGBUS)
-			signal(i, SIG_IGN);
+	/*
+	 * Blocked, not ignored: so none of them ends init, and one that is sent to a command
+	 * between its fork and its execve waits until it can have its effect.
+	 */
+	sigfillset(&all);
+	sigprocmask(SIG_SETMASK, &all, NULL);
 	sigemptyset(&chld);
 	sigaddset(&chld, SIGCHLD);
-	sigprocmask(SIG_BLOCK, &chld, NULL);
 	in->signals = signalfd(-1, &chld, SFD_CLOEXEC | SFD_NONBLOCK);
 	in->npoll = 16;
 	in->poll = calloc(in->npoll, sizeof(*in->poll));

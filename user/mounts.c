@@ -649,7 +649,7 @@ static int add_files(struct builder *b, int trust_fd)
 			return say(b, r, "cannot put the trust bundle over", b->plan->trust[i]);
 	}
 	r = overlay(b, "ca-certificates.crt", PLAN_TRUST_FILE);
-	if (r < 0)
+	if (r < 0 && !(b->plan->trust && b->plan->trust[0]))
 		warner_say(b->warner, "%s: no trust bundle there: %s", PLAN_TRUST_FILE,
 			   strerror(-r));
 	return 0;
