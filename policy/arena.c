@@ -87,8 +87,8 @@ int array_grow(void *p, size_t *cap, size_t need, size_t elem)
 	return 0;
 }
 
-/* Multiply-and-fold over eight bytes at a time.  Inputs come from the policy's author, and a table that
- * degenerates only makes the author's own compile slow; the caller bounds the work. */
+/* Multiply-and-fold over eight bytes at a time.  Inputs come from the policy's author, and a table
+ * that degenerates only makes the author's own compile slow; the caller bounds the work. */
 static uint64_t mix(uint64_t h, uint64_t w)
 {
 	__uint128_t m = (__uint128_t)(h ^ w) * 0x9e3779b97f4a7c15ull;

@@ -2,9 +2,9 @@
 /*
  * arena.h - memory that is freed all at once, growing arrays, and one hash table.
  *
- * A policy of 100,000 rules is some millions of small objects with one lifetime.  The hash table maps
- * a hash to indices of the caller's own array and holds four bytes an entry, which per-item handles of
- * a general library (56 bytes) would not do for millions of automaton states.
+ * A policy of 100,000 rules is some millions of small objects with one lifetime.  The hash table
+ * maps a hash to indices of the caller's own array and holds four bytes an entry, which per-item
+ * handles of a general library (56 bytes) would not do for millions of automaton states.
  */
 #pragma once
 
@@ -36,8 +36,8 @@ typedef bool (*hmap_eq)(const void *ctx, uint32_t i);
 /* The hash of item number i, for growing. */
 typedef uint64_t (*hmap_hash)(const void *ctx, uint32_t i);
 
-/* Returns 1 and the index of an item with this hash that eq() accepts, or enters `fresh` and returns 0,
- * or -ENOMEM.  rehash is called for entered items when the table grows. */
+/* Returns 1 and the index of an item with this hash that eq() accepts, or enters `fresh` and
+ * returns 0, or -ENOMEM.  rehash is called for entered items when the table grows. */
 int hmap_intern(struct hmap *m, uint64_t h, hmap_eq eq, hmap_hash rehash, const void *ctx,
 		uint32_t fresh, uint32_t *ret);
 void hmap_done(struct hmap *m);

@@ -4,7 +4,8 @@
 
 #include "policy/base.h"
 
-/* Does the byte stand for itself?  Letters, digits and -._~!$&'()*+,;=:@ (policy language, request targets). */
+/* Does the byte stand for itself?  Letters, digits and -._~!$&'()*+,;=:@ (policy language, request
+ * targets). */
 static inline bool canonical_bare(uint8_t c)
 {
 	if ((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9'))

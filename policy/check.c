@@ -27,7 +27,9 @@ static const char *unknown_field(struct check *c, const struct ynode *key, const
 	const char *near = diag_suggest(key->s, names, count);
 
 	if (slice_eq_str(key->s, "<<"))
-		check_error(c, key, "merge keys ('<<') are not supported; use an alias for the whole value");
+		check_error(
+			c, key,
+			"merge keys ('<<') are not supported; use an alias for the whole value");
 	else if (near)
 		check_error(c, key, "unknown field '" SLICE_FMT "' (did you mean '%s'?)",
 			    SLICE_ARG(key->s), near);
@@ -45,8 +47,8 @@ static size_t find_name(struct slice s, const char *const *names, size_t count)
 	return k;
 }
 
-/* Reports unknown fields.  A misspelt one then counts as the one that was meant, unless that is there too: its value
- * is checked, and nobody is told on top that the field is missing. */
+/* Reports unknown fields.  A misspelt one then counts as the one that was meant, unless that is
+ * there too: its value is checked, and nobody is told on top that the field is missing. */
 static void take_unknown_fields(struct check *c, const struct ynode *n, const char *what,
 				const char *const *names, size_t count, struct field *out)
 {
@@ -105,8 +107,8 @@ bool check_string(struct check *c, const struct ynode *n, const char *what, stru
 	enum ynode_type t = ynode_type(n);
 
 	if (t == YT_BOOL || t == YT_INT || t == YT_FLOAT) {
-		check_error(c, n, "'%s' must be a string, not %s (quote it: \"" SLICE_FMT "\")", what,
-			    ynode_type_name(n), SLICE_ARG(n->s));
+		check_error(c, n, "'%s' must be a string, not %s (quote it: \"" SLICE_FMT "\")",
+			    what, ynode_type_name(n), SLICE_ARG(n->s));
 		return false;
 	}
 	if (t != YT_STR) {
@@ -200,14 +202,15 @@ bool check_word(struct check *c, const struct ynode *n, const char *what, const 
 	near = diag_suggest(s, words, count);
 	list_words(known, sizeof(known), words, count);
 	if (near)
-		check_error(c, n, "unknown %s '" SLICE_FMT "' (did you mean '%s'?)", what, SLICE_ARG(s),
-			    near);
+		check_error(c, n, "unknown %s '" SLICE_FMT "' (did you mean '%s'?)", what,
+			    SLICE_ARG(s), near);
 	else
-		check_error(c, n, "unknown %s '" SLICE_FMT "' (known: %s)", what, SLICE_ARG(s), known);
+		check_error(c, n, "unknown %s '" SLICE_FMT "' (known: %s)", what, SLICE_ARG(s),
+			    known);
 	return false;
 }
 
-/* ------------------------------------------------------------------------------------ top level -- */
+/* ---------------------------------------------------------------------------- top level -- */
 
 enum { TOP_VERSION, TOP_FILESYSTEM, TOP_LANDLOCK, TOP_PROCESS, TOP_NETWORK, TOP_COUNT };
 
@@ -219,7 +222,8 @@ static void check_version(struct check *c, const struct ynode *root, const struc
 		check_error(c, f->val, "'version' must be the number 1, not %s",
 			    ynode_type_name(f->val));
 	else if (!slice_eq_str(f->val->s, "1"))
-		check_error(c, f->val, "version " SLICE_FMT " is not supported (this program reads version 1)",
+		check_error(c, f->val,
+			    "version " SLICE_FMT " is not supported (this program reads version 1)",
 			    SLICE_ARG(f->val->s));
 }
 

@@ -2,8 +2,8 @@
 /*
  * check.h - from the node tree to the checked policy; internal to policy/check*.c.
  *
- * Checking never stops at an error: a reader that finds one reports it, returns false and leaves its
- * output alone, so that one run shows all errors of a file.
+ * Checking never stops at an error: a reader that finds one reports it, returns false and leaves
+ * its output alone, so that one run shows all errors of a file.
  */
 #pragma once
 
@@ -21,16 +21,16 @@ struct field {
 	const struct ynode *key, *val;
 };
 
-#define check_error(c, node, ...)                                                                 \
+#define check_error(c, node, ...)                                                                  \
 	diag_add((c)->d, POLICY_ERROR, (node)->line, (node)->col, __VA_ARGS__)
-#define check_warning(c, node, ...)                                                               \
+#define check_warning(c, node, ...)                                                                \
 	diag_add((c)->d, POLICY_WARNING, (node)->line, (node)->col, __VA_ARGS__)
-
 
 void *check_alloc(struct check *c, size_t count, size_t elem);
 struct slice check_copy(struct check *c, struct slice s);
 
-/* Sorts the pairs of a map to fields by the names of the table; unknown ones are reported.  false: no map. */
+/* Sorts the pairs of a map to fields by the names of the table; unknown ones are reported.  false:
+ * no map. */
 bool check_fields(struct check *c, const struct ynode *n, const char *what,
 		  const char *const *names, size_t count, struct field *out);
 bool check_list(struct check *c, const struct ynode *n, const char *what);

@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* check_block.c - network_policies: blocks, binaries, and endpoints of one block that contradict each other. */
+/* check_block.c - network_policies: blocks, binaries, and endpoints of one block that contradict
+ * each other. */
 #include "policy/check.h"
 #include "policy/glob.h"
 
 #define NAME_MAX_BYTES 128
 
-/* ------------------------------------------------------------------------------------- binaries -- */
+/* ----------------------------------------------------------------------------- binaries -- */
 
 static bool check_binary_path(struct check *c, const struct ynode *n, struct pol_binary *ret)
 {
@@ -21,7 +22,9 @@ static bool check_binary_path(struct check *c, const struct ynode *n, struct pol
 	else if (r < 0)
 		check_error(c, n, "path '" SLICE_FMT "': %s", SLICE_ARG(s), why);
 	else if (s.p[s.n - 1] == '/')
-		check_error(c, n, "path '" SLICE_FMT "': names a directory (write '" SLICE_FMT "**' for all below it)",
+		check_error(c, n,
+			    "path '" SLICE_FMT "': names a directory (write '" SLICE_FMT
+			    "**' for all below it)",
 			    SLICE_ARG(s), SLICE_ARG(s));
 	ret->path = check_copy(c, s);
 	ret->glob = glob_is_pattern(s);
@@ -66,7 +69,7 @@ static void check_binaries(struct check *c, const struct ynode *n, struct pol_bl
 		check_binary(c, n->v[i], &b->binaries[b->nbinaries++]);
 }
 
-/* ------------------------------------------------------------------------------------ conflicts -- */
+/* ---------------------------------------------------------------------------- conflicts -- */
 
 /* How an endpoint wants a flow treated before its requests can be told apart. */
 enum treatment { T_NATIVE, T_TCP, T_SKIP, T_INSPECT, T_COUNT };
@@ -80,8 +83,8 @@ static enum treatment treatment(const struct pol_endpoint *e)
 	return e->says_protocol ? T_TCP : T_NATIVE;
 }
 
-/* An endpoint that says neither protocol nor tls does not contradict an inspected one on the same host and
- * port: as between blocks, the flow is inspected and the plain one adds nothing. */
+/* An endpoint that says neither protocol nor tls does not contradict an inspected one on the same
+ * host and port: as between blocks, the flow is inspected and the plain one adds nothing. */
 static bool contradict(enum treatment a, enum treatment b)
 {
 	if (a == b)
@@ -119,7 +122,8 @@ static bool place_eq(const void *ctx, uint32_t i)
 	return a->port == b->port && slice_eq(a->host, b->host);
 }
 
-static struct place *place_find(struct check *c, struct places *ps, struct slice host, uint16_t port)
+static struct place *place_find(struct check *c, struct places *ps, struct slice host,
+				uint16_t port)
 {
 	uint32_t at = 0;
 	int r = array_grow(&ps->v, &ps->cap, ps->n + 1, sizeof(*ps->v));
@@ -176,7 +180,7 @@ static void check_conflicts(struct check *c, const struct pol_block *b)
 	hmap_done(&ps.map);
 }
 
-/* --------------------------------------------------------------------------------------- blocks -- */
+/* ------------------------------------------------------------------------------- blocks -- */
 
 static void check_endpoints(struct check *c, const struct ynode *n, struct pol_block *b)
 {

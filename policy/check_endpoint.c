@@ -21,9 +21,8 @@ enum {
 };
 
 static const char *const names[EP_COUNT] = {
-	"host",	  "port",  "ports",	 "path",	"protocol",
-	"tls",	  "enforcement", "access", "rules", "deny_rules",
-	"allowed_ips", "allow_encoded_slash"};
+	"host",	       "port",	 "ports", "path",	"protocol",    "tls",
+	"enforcement", "access", "rules", "deny_rules", "allowed_ips", "allow_encoded_slash"};
 
 static void check_host(struct check *c, const struct ynode *ep, const struct field *f,
 		       struct pol_endpoint *ret)
@@ -35,7 +34,8 @@ static void check_host(struct check *c, const struct ynode *ep, const struct fie
 	if (!n || (ynode_type(n) == YT_STR && n->s.n == 0)) {
 		ret->host_kind = HOST_NONE;
 		if (!f[EP_ALLOWED_IPS].val)
-			check_error(c, n ? n : ep, "'host' is %s (it may be only with 'allowed_ips')",
+			check_error(c, n ? n : ep,
+				    "'host' is %s (it may be only with 'allowed_ips')",
 				    n ? "empty" : "missing");
 		return;
 	}
@@ -47,7 +47,7 @@ static void check_host(struct check *c, const struct ynode *ep, const struct fie
 		ret->host = check_copy(c, ret->host);
 }
 
-/* ---------------------------------------------------------------------------------------- ports -- */
+/* -------------------------------------------------------------------------------- ports -- */
 
 static bool check_port(struct check *c, const struct ynode *n, uint16_t *ret)
 {
@@ -56,7 +56,9 @@ static bool check_port(struct check *c, const struct ynode *n, uint16_t *ret)
 	if (!check_number(c, n, "port", 1, 65535, &v))
 		return false;
 	if (v == 53) {
-		check_error(c, n, "port 53 cannot be opened: names are resolved by the sandbox's own resolver");
+		check_error(c, n,
+			    "port 53 cannot be opened: names are resolved by the sandbox's own "
+			    "resolver");
 		return false;
 	}
 	*ret = (uint16_t)v;
@@ -76,8 +78,8 @@ static void check_ports(struct check *c, const struct ynode *ep, const struct fi
 	uint16_t *v;
 
 	if (!one == !many) {
-		check_error(c, one ? f[EP_PORTS].key : ep, one ? "'port' and 'ports' exclude each other"
-							       : "'port' is missing");
+		check_error(c, one ? f[EP_PORTS].key : ep,
+			    one ? "'port' and 'ports' exclude each other" : "'port' is missing");
 		return;
 	}
 	if (many && !check_filled(c, many, "ports"))
@@ -111,19 +113,20 @@ static void check_ips(struct check *c, const struct ynode *n, struct pol_endpoin
 		if (!check_string(c, n->v[i], "allowed_ips", &s))
 			continue;
 		if (net_parse(s, &v[ret->nips], why, sizeof(why)) < 0)
-			check_error(c, n->v[i], "allowed_ips '" SLICE_FMT "': %s", SLICE_ARG(s), why);
+			check_error(c, n->v[i], "allowed_ips '" SLICE_FMT "': %s", SLICE_ARG(s),
+				    why);
 		else
 			ret->nips++;
 	}
 	ret->ips = v;
 }
 
-/* ----------------------------------------------------------------------------- protocol and tls -- */
+/* --------------------------------------------------------------------- protocol and tls -- */
 
 static bool check_protocol(struct check *c, const struct ynode *n, struct pol_endpoint *ret)
 {
-	static const char *const words[] = {"tcp",     "rest",	   "websocket",
-					    "graphql", "json-rpc", "mcp", "sql"};
+	static const char *const words[] = {"tcp",	"rest", "websocket", "graphql",
+					    "json-rpc", "mcp",	"sql"};
 	size_t i;
 
 	if (!n)
@@ -151,7 +154,8 @@ static void check_tls(struct check *c, const struct ynode *n, struct pol_endpoin
 	if (i == 2)
 		ret->tls = TLS_SKIP;
 	else if (i == 0 && !inspected)
-		check_error(c, n, "'tls: terminate' needs an inspected protocol (add 'protocol: rest')");
+		check_error(c, n,
+			    "'tls: terminate' needs an inspected protocol (add 'protocol: rest')");
 }
 
 /* Fields that mean something only where requests are read. */
@@ -178,7 +182,7 @@ static void check_enforcement(struct check *c, const struct ynode *n, struct pol
 		ret->enforcement = i ? AUDIT : ENFORCE;
 }
 
-/* -------------------------------------------------------------------------------------- L7 fields -- */
+/* ---------------------------------------------------------------------------- L7 fields -- */
 
 static void check_access(struct check *c, const struct field *f, struct pol_endpoint *ret)
 {

@@ -41,14 +41,18 @@ static bool check_method(struct check *c, const struct ynode *n, struct slice *r
 		return true;
 	for (size_t i = 0; i < s.n; i++) {
 		if (!token_byte(s.p[i]) || s.n > METHOD_MAX) {
-			check_error(c, n, "'" SLICE_FMT "' is no method (a name such as GET, or '*' for any)",
+			check_error(c, n,
+				    "'" SLICE_FMT
+				    "' is no method (a name such as GET, or '*' for any)",
 				    SLICE_ARG(s));
 			return false;
 		}
 	}
 	standard = standard_method(s);
 	if (standard && !slice_eq_str(s, standard)) {
-		check_error(c, n, "unknown method '" SLICE_FMT "': methods are case-sensitive (did you mean '%s'?)",
+		check_error(c, n,
+			    "unknown method '" SLICE_FMT
+			    "': methods are case-sensitive (did you mean '%s'?)",
 			    SLICE_ARG(s), standard);
 		return false;
 	}
@@ -56,8 +60,8 @@ static bool check_method(struct check *c, const struct ynode *n, struct slice *r
 	return true;
 }
 
-static bool check_glob(struct check *c, const struct ynode *n, const char *what, enum glob_kind kind,
-		       struct slice *ret)
+static bool check_glob(struct check *c, const struct ynode *n, const char *what,
+		       enum glob_kind kind, struct slice *ret)
 {
 	char why[160];
 	int r;
@@ -133,8 +137,8 @@ static void check_query(struct check *c, const struct ynode *n, struct pol_rule 
 /* Fields that only protocols of later versions know. */
 static bool later_field(struct check *c, const struct ynode *n)
 {
-	static const char *const later[] = {"operation_type", "operation_name", "fields", "tool",
-					    "params",	      "command"};
+	static const char *const later[] = {"operation_type", "operation_name", "fields",
+					    "tool", "params", "command"};
 	bool found = false;
 
 	for (uint32_t i = 0; n->kind == Y_MAP && i + 1 < n->n; i += 2) {
@@ -178,11 +182,13 @@ static void check_allow(struct check *c, const struct ynode *n, struct pol_rule 
 
 	for (uint32_t i = 0; n->kind == Y_MAP && i + 1 < n->n; i += 2) {
 		if (slice_eq_str(n->v[i]->s, "deny")) {
-			check_error(c, n->v[i], "'rules' holds allow rules; deny rules stand in 'deny_rules'");
+			check_error(c, n->v[i],
+				    "'rules' holds allow rules; deny rules stand in 'deny_rules'");
 			return;
 		}
 		if (slice_eq_str(n->v[i]->s, "method") || slice_eq_str(n->v[i]->s, "path")) {
-			check_error(c, n->v[i], "a rule is written 'allow: {method: ..., path: ...}'");
+			check_error(c, n->v[i],
+				    "a rule is written 'allow: {method: ..., path: ...}'");
 			return;
 		}
 	}
@@ -197,8 +203,10 @@ static void check_allow(struct check *c, const struct ynode *n, struct pol_rule 
 void check_rules(struct check *c, const struct field *allow, const struct field *deny,
 		 struct pol_endpoint *ret)
 {
-	const struct ynode *a = allow->val && check_filled(c, allow->val, "rules") ? allow->val : NULL;
-	const struct ynode *d = deny->val && check_filled(c, deny->val, "deny_rules") ? deny->val : NULL;
+	const struct ynode *a =
+		allow->val && check_filled(c, allow->val, "rules") ? allow->val : NULL;
+	const struct ynode *d =
+		deny->val && check_filled(c, deny->val, "deny_rules") ? deny->val : NULL;
 	size_t n = (a ? a->n : 0) + (d ? d->n : 0), at = 0;
 	struct pol_rule *v;
 

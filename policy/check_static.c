@@ -6,7 +6,7 @@
 #define PATH_BYTES_MAX 4096
 #define USER_NAME_MAX 64
 
-/* ---------------------------------------------------------------------------------------- files -- */
+/* -------------------------------------------------------------------------------- files -- */
 
 /* Writes the path without empty and '.' components and without trailing slash.  false: has "..". */
 static bool normalise(struct slice s, char *out)
@@ -118,7 +118,7 @@ static void check_landlock(struct check *c, const struct ynode *n)
 		c->p->st.landlock = i ? POLICY_HARD_REQUIREMENT : POLICY_BEST_EFFORT;
 }
 
-/* ------------------------------------------------------------------------------------- identity -- */
+/* ----------------------------------------------------------------------------- identity -- */
 
 static bool all_digits(struct slice s)
 {
@@ -135,14 +135,15 @@ static bool account_name(struct slice s)
 	for (size_t i = 0; i < s.n; i++) {
 		uint8_t b = s.p[i];
 
-		if ((b < 'a' || b > 'z') && (b < 'A' || b > 'Z') && (b < '0' || b > '9') && b != '_' &&
-		    b != '-' && b != '.' && b != '@' && !(b == '$' && i + 1 == s.n))
+		if ((b < 'a' || b > 'z') && (b < 'A' || b > 'Z') && (b < '0' || b > '9') &&
+		    b != '_' && b != '-' && b != '.' && b != '@' && !(b == '$' && i + 1 == s.n))
 			return false;
 	}
 	return true;
 }
 
-/* Decimal id without leading zeros; refuses 0 and 2^32 - 1, which the kernel reads as "no change". */
+/* Decimal id without leading zeros; refuses 0 and 2^32 - 1, which the kernel reads as "no change".
+ */
 static const char *account_id(struct check *c, const struct ynode *n, const char *what)
 {
 	char buf[16];
@@ -151,8 +152,8 @@ static const char *account_id(struct check *c, const struct ynode *n, const char
 	for (size_t i = 0; i < n->s.n && v <= UINT32_MAX; i++)
 		v = v * 10 + (uint64_t)(n->s.p[i] - '0');
 	if (v == 0 || v >= UINT32_MAX) {
-		check_error(c, n, "'%s' may not be " SLICE_FMT " (1 to 4294967294, or a name)", what,
-			    SLICE_ARG(n->s));
+		check_error(c, n, "'%s' may not be " SLICE_FMT " (1 to 4294967294, or a name)",
+			    what, SLICE_ARG(n->s));
 		return NULL;
 	}
 	(void)snprintf(buf, sizeof(buf), "%llu", (unsigned long long)v);
@@ -166,8 +167,8 @@ static const char *check_account(struct check *c, const struct ynode *n, const c
 	if (n->kind == Y_SCALAR && all_digits(n->s))
 		return account_id(c, n, what);
 	if (ynode_type(n) == YT_INT) {
-		check_error(c, n, "'%s' may not be " SLICE_FMT " (1 to 4294967294, or a name)", what,
-			    SLICE_ARG(n->s));
+		check_error(c, n, "'%s' may not be " SLICE_FMT " (1 to 4294967294, or a name)",
+			    what, SLICE_ARG(n->s));
 		return NULL;
 	}
 	if (!check_string(c, n, what, &s))

@@ -2,8 +2,9 @@
 /*
  * comb.c - packing sparse rows into one table of cells by displacement.
  *
- * First fit.  Rows of one cell (nearly all, in a trie) fill the lowest hole.  Wider rows try a bounded
- * number of places and then go to the end, so packing stays linear whatever the rows look like.
+ * First fit.  Rows of one cell (nearly all, in a trie) fill the lowest hole.  Wider rows try a
+ * bounded number of places and then go to the end, so packing stays linear whatever the rows look
+ * like.
  */
 #include "policy/comb.h"
 #include "policy/arena.h"
@@ -48,7 +49,8 @@ static int find_base(struct comb *c, const struct comb_entry *e, size_t n, size_
 		c->lowest++;
 	while (c->fit < c->n && c->cell[c->fit].check)
 		c->fit++;
-	/* below ROW a hole may be out of reach for good (a base is not negative), and would be tried forever */
+	/* below ROW a hole may be out of reach for good (a base is not negative), and would be
+	 * tried forever */
 	if (c->lowest < ROW)
 		c->lowest = ROW;
 	if (c->fit < ROW)
@@ -60,7 +62,8 @@ static int find_base(struct comb *c, const struct comb_entry *e, size_t n, size_
 			return r;
 		if (!c->cell[at].check && fits(c, at - e[0].b, e, n))
 			break;
-		if (++tries >= TRIES && n > 1 && at < c->n) { /* crowded: begin further on from now */
+		if (++tries >= TRIES && n > 1 &&
+		    at < c->n) { /* crowded: begin further on from now */
 			c->fit = at;
 			at = (c->n > ROW ? c->n : ROW) - 1;
 		}

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* comb.h - packing sparse rows into one table of cells by displacement (the tables of bpf/abi.h). */
+/* comb.h - packing sparse rows into one table of cells by displacement (the tables of bpf/abi.h).
+ */
 #pragma once
 
 #include "bpf/abi.h"
@@ -12,9 +13,9 @@ struct comb_entry {
 
 struct comb {
 	struct osh_img_cell *cell; /* check 0: free */
-	size_t n, cap;		   /* cells in use or below one in use; allocated (zeroed above n) */
-	size_t lowest;		   /* no free cell below */
-	size_t fit;		   /* where the search for wide rows begins */
+	size_t n, cap; /* cells in use or below one in use; allocated (zeroed above n) */
+	size_t lowest; /* no free cell below */
+	size_t fit;    /* where the search for wide rows begins */
 };
 
 void comb_done(struct comb *c);

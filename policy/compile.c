@@ -64,7 +64,7 @@ int table_from_dfa(struct dfa *d, struct table_dfa *ret)
 	return 0;
 }
 
-/* --------------------------------------------------------------------------------------- writing -- */
+/* ------------------------------------------------------------------------------ writing -- */
 
 struct image_writer {
 	uint8_t *p; /* NULL: only measuring */
@@ -128,8 +128,9 @@ static void put_l7(struct image_writer *w, const struct compiled *c, struct osh_
 
 static void put_image(struct image_writer *w, const struct compiled *c)
 {
-	struct osh_img_hdr hdr = {
-		.magic = OSH_IMG_MAGIC, .version = OSH_IMG_VERSION, .nblocks = (uint32_t)c->t.nblocks};
+	struct osh_img_hdr hdr = {.magic = OSH_IMG_MAGIC,
+				  .version = OSH_IMG_VERSION,
+				  .nblocks = (uint32_t)c->t.nblocks};
 
 	put(w, &hdr, sizeof(hdr), 1);
 	put_dfa(w, &c->bin, OSH_IMG_PAGE, &hdr.bin);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* compile.h - what the three compilers (programs, destinations, requests) hand to the image writer. */
+/* compile.h - what the three compilers (programs, destinations, requests) hand to the image writer.
+ */
 #pragma once
 
 #include "policy/diag.h"
@@ -19,7 +20,8 @@ struct compiled {
 	struct table_dfa bin, dst, l7;
 	struct osh_img_binset *binsets;
 	size_t nbinsets;
-	struct osh_img_dstset *dstsets; /* eps_off: index into lists, made an offset by the writer */
+	struct osh_img_dstset
+		*dstsets; /* eps_off: index into lists, made an offset by the writer */
 	size_t ndstsets;
 	uint32_t *lists;
 	size_t nlists;
@@ -47,7 +49,8 @@ void compiled_done(struct compiled *c);
 
 /* Runs the construction to its end and takes its tables over. */
 int table_from_dfa(struct dfa *d, struct table_dfa *ret);
-/* Limits that grow with the patterns: honest policies stay far below, wildcards that multiply do not. */
+/* Limits that grow with the patterns: honest policies stay far below, wildcards that multiply do
+ * not. */
 struct dfa_limits compile_limits(const struct nfa *a);
 
 /* Each returns 0, -ENOMEM, or -E2BIG when the limits are exceeded. */

@@ -29,8 +29,8 @@ static bool set_eq(const void *ctx, uint32_t i)
 /* Gives the set at v[n] its number. */
 static int set_intern(struct bin_sets *s, uint32_t *ret)
 {
-	int r = hmap_intern(&s->map, set_hash(s, (uint32_t)s->n), set_eq, set_hash, s, (uint32_t)s->n,
-			    ret);
+	int r = hmap_intern(&s->map, set_hash(s, (uint32_t)s->n), set_eq, set_hash, s,
+			    (uint32_t)s->n, ret);
 
 	if (r == 0)
 		s->n++;
@@ -65,11 +65,13 @@ static int accept(void *ctx, const uint32_t *tags, size_t n, uint32_t *ret)
 static int add_binary(struct nfa *a, uint32_t root, uint32_t block, const struct pol_binary *x)
 {
 	bool tainted = x->tainted || glob_matches_all(x->path);
-	uint32_t tag = block << TAG_SHIFT | (x->ancestors ? TAG_ANC : 0) | (tainted ? TAG_TAINT : 0);
+	uint32_t tag =
+		block << TAG_SHIFT | (x->ancestors ? TAG_ANC : 0) | (tainted ? TAG_TAINT : 0);
 	char why[160];
 	int r = glob_add(a, root, x->path, GLOB_BINARY, tag, why, sizeof(why));
 
-	for (size_t i = 0; r == 0 && i < x->naliases; i++) /* an alias is exact, whatever it is spelt like */
+	for (size_t i = 0; r == 0 && i < x->naliases;
+	     i++) /* an alias is exact, whatever it is spelt like */
 		nfa_tag(a, nfa_bytes(a, root, x->alias[i]), tag);
 	return r;
 }

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* compile_dst.c - endpoints of all blocks -> automaton over destinations and table of destination sets. */
+/* compile_dst.c - endpoints of all blocks -> automaton over destinations and table of destination
+ * sets. */
 #include "policy/compile.h"
 #include "policy/host.h"
 
@@ -25,7 +26,7 @@ static void dst_done(struct dst *d)
 	hmap_done(&d->map);
 }
 
-/* -------------------------------------------------------------------------------- destination sets -- */
+/* --------------------------------------------------------------------- destination sets -- */
 
 static uint64_t set_hash(const void *ctx, uint32_t i)
 {
@@ -41,8 +42,7 @@ static bool set_eq(const void *ctx, uint32_t i)
 	const struct dst *d = ctx;
 	const struct osh_img_dstset *a = &d->v[i], *b = &d->v[d->n];
 
-	return a->neps == b->neps &&
-	       memcmp(a, b, offsetof(struct osh_img_dstset, eps_off)) == 0 &&
+	return a->neps == b->neps && memcmp(a, b, offsetof(struct osh_img_dstset, eps_off)) == 0 &&
 	       (a->neps == 0 || memcmp(d->list + a->eps_off, d->list + b->eps_off,
 				       a->neps * sizeof(*d->list)) == 0);
 }
@@ -67,8 +67,8 @@ static int cmp_u32(const void *pa, const void *pb)
 	return a < b ? -1 : a > b;
 }
 
-/* Appends the endpoints of a set behind the port, ascending and once each (a literal address may match
- * by its host and by its allowed_ips). */
+/* Appends the endpoints of a set behind the port, ascending and once each (a literal address may
+ * match by its host and by its allowed_ips). */
 static int add_list(struct dst *d, const uint32_t *tags, size_t n, struct osh_img_dstset *s)
 {
 	uint32_t *l;
@@ -109,7 +109,8 @@ static int accept(void *ctx, const uint32_t *tags, size_t n, uint32_t *ret)
 		if (r < 0)
 			return r;
 	}
-	r = hmap_intern(&d->map, set_hash(d, (uint32_t)d->n), set_eq, set_hash, d, (uint32_t)d->n, ret);
+	r = hmap_intern(&d->map, set_hash(d, (uint32_t)d->n), set_eq, set_hash, d, (uint32_t)d->n,
+			ret);
 	if (r == 0) {
 		d->nlist += s->neps;
 		d->n++;
@@ -117,7 +118,7 @@ static int accept(void *ctx, const uint32_t *tags, size_t n, uint32_t *ret)
 	return r < 0 ? r : 0;
 }
 
-/* --------------------------------------------------------------------------------------- patterns -- */
+/* ----------------------------------------------------------------------------- patterns -- */
 
 /* Before the port: every destination of the host.  Behind it: this endpoint. */
 static void add_ports(struct nfa *a, uint32_t at, const struct pol_endpoint *e, uint32_t number)
@@ -130,7 +131,8 @@ static void add_ports(struct nfa *a, uint32_t at, const struct pol_endpoint *e, 
 	}
 }
 
-static void add_patterns(struct nfa *a, uint32_t root, const struct pol_endpoint *e, uint32_t number)
+static void add_patterns(struct nfa *a, uint32_t root, const struct pol_endpoint *e,
+			 uint32_t number)
 {
 	if (e->host_kind == HOST_ADDRESS)
 		add_ports(a, net_add(a, root, &e->address), e, number);

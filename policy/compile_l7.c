@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * compile_l7.c - rules of all inspected endpoints -> one automaton and the tables of policy/image.h.
+ * compile_l7.c - rules of all inspected endpoints -> one automaton and the tables of
+ * policy/image.h.
  *
- * Endpoints with the same rules share one program: the states, and the rule sets that count rules from the
- * endpoint's first.  Programs, selectors and query values are roots in one tree, known by the text that
- * they were made from.
+ * Endpoints with the same rules share one program: the states, and the rule sets that count rules
+ * from the endpoint's first.  Programs, selectors and query values are roots in one tree, known by
+ * the text that they were made from.
  */
 #include "policy/compile.h"
 #include "policy/glob.h"
@@ -54,7 +55,7 @@ static void l7_done(struct l7 *l)
 	free(l->key);
 }
 
-/* --------------------------------------------------------------------------------------- strings -- */
+/* ------------------------------------------------------------------------------ strings -- */
 
 static struct slice str_slice(const struct l7 *l, uint32_t i)
 {
@@ -105,7 +106,7 @@ static struct img_str add_string(struct l7 *l, struct slice s)
 	return l->str[at];
 }
 
-/* ------------------------------------------------------------------------------------------ roots -- */
+/* -------------------------------------------------------------------------------- roots -- */
 
 static uint64_t root_hash(const void *ctx, uint32_t i)
 {
@@ -169,7 +170,8 @@ static void key_add(struct l7 *l, char mark, struct slice s)
 	l->nkey += s.n;
 }
 
-static void add_glob(struct l7 *l, uint32_t from, struct slice glob, enum glob_kind kind, uint32_t tag)
+static void add_glob(struct l7 *l, uint32_t from, struct slice glob, enum glob_kind kind,
+		     uint32_t tag)
 {
 	char why[160];
 
@@ -192,7 +194,7 @@ static uint32_t add_matcher(struct l7 *l, const struct slice *globs, size_t n, e
 	return at;
 }
 
-/* ---------------------------------------------------------------------------------------- programs -- */
+/* ----------------------------------------------------------------------------- programs -- */
 
 static const char *const access_methods[][8] = {
 	[ACCESS_READ_ONLY] = {"GET", "HEAD", "OPTIONS"},
@@ -278,7 +280,7 @@ static uint32_t add_program(struct l7 *l, const struct pol_endpoint *e)
 	return at;
 }
 
-/* ------------------------------------------------------------------------------------- rule sets -- */
+/* ---------------------------------------------------------------------------- rule sets -- */
 
 static uint64_t set_hash(const void *ctx, uint32_t i)
 {
@@ -350,7 +352,8 @@ static int accept(void *ctx, const uint32_t *tags, size_t n, uint32_t *ret)
 	}
 	r = array_grow(&t->sets, &l->sets_cap, t->nsets + 1, sizeof(*t->sets));
 	if (r == 0)
-		r = array_grow(&t->setrules, &l->setrules_cap, t->nsetrules + n + 1, sizeof(*t->setrules));
+		r = array_grow(&t->setrules, &l->setrules_cap, t->nsetrules + n + 1,
+			       sizeof(*t->setrules));
 	if (r < 0)
 		return r;
 	if (t->nsetrules + n > SETRULES_MAX)
@@ -379,7 +382,7 @@ static int reserve_sets(struct l7 *l)
 	return r;
 }
 
-/* -------------------------------------------------------------------------------- rules in words -- */
+/* ----------------------------------------------------------------------- rules in words -- */
 
 #define WORDS_MAX 160
 
@@ -427,7 +430,7 @@ static struct img_str rule_words(struct l7 *l, const struct pol_rule *r)
 	return add_string(l, (struct slice){(const uint8_t *)w.buf, w.n});
 }
 
-/* -------------------------------------------------------------------------------------- endpoints -- */
+/* ---------------------------------------------------------------------------- endpoints -- */
 
 /* cond.start holds the number of a root until the states are known. */
 static void add_cond(struct l7 *l, const struct pol_query *q)

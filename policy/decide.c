@@ -2,12 +2,13 @@
 /*
  * decide.c - who may connect where: identity, destination, names and addresses.
  *
- * The same walk over the same tables as the kernel programs make; requests are decided in decide_l7.c.
+ * The same walk over the same tables as the kernel programs make; requests are decided in
+ * decide_l7.c.
  */
 #include "policy/host.h"
 #include "policy/image_view.h"
 
-/* ------------------------------------------------------------------------------------- identity -- */
+/* ----------------------------------------------------------------------------- identity -- */
 
 uint32_t image_binset(const struct image *img, struct slice path)
 {
@@ -42,7 +43,7 @@ void image_ident_bits(const struct image *img, const struct ident_paths *id, str
 		add_path(img, id->anc[i], true, id->tainted, ret);
 }
 
-/* ---------------------------------------------------------------------------------- destinations -- */
+/* ------------------------------------------------------------------------- destinations -- */
 
 void dest_from_text(struct dest *ret, struct slice host, uint16_t port)
 {
@@ -108,7 +109,8 @@ void image_decide_connect(const struct image *img, const struct block_bits *call
 	const struct osh_img_dstset *s;
 	uint64_t proxy = 0;
 
-	*ret = (struct connect_decision){.verdict = CONNECT_DENY, .reason = OSH_R_NO_MATCH, .block = ~0u};
+	*ret = (struct connect_decision){
+		.verdict = CONNECT_DENY, .reason = OSH_R_NO_MATCH, .block = ~0u};
 	ret->dstset = view_port_set(img, view_dest_state(img, d), d->port);
 	s = view_dstset(img, ret->dstset);
 	for (int i = 0; i < OSH_BLOCK_WORDS; i++) {
@@ -139,7 +141,7 @@ void image_decide_name(const struct image *img, const struct block_bits *caller,
 	}
 }
 
-/* ------------------------------------------------------------------------------------- addresses -- */
+/* ---------------------------------------------------------------------------- addresses -- */
 
 struct address_query {
 	const struct block_bits *blocks;
@@ -203,8 +205,8 @@ static bool any_port_admits(const struct image *img, uint32_t state, struct addr
 	return false;
 }
 
-bool image_address_allowed(const struct image *img, const struct block_bits *blocks, struct slice name,
-			   uint16_t port, uint8_t family, const uint8_t addr[16],
+bool image_address_allowed(const struct image *img, const struct block_bits *blocks,
+			   struct slice name, uint16_t port, uint8_t family, const uint8_t addr[16],
 			   enum osh_addr_class *ret_class)
 {
 	struct address_query q = {.blocks = blocks, .family = family};

@@ -13,8 +13,8 @@
  *   4. plain miss: an endpoint enforces, or none counts      -> deny
  *                  all are in audit mode                     -> audit
  *
- * An endpoint whose deny rule fires allows nothing.  So `audit` weakens only what its own endpoint refuses, and never
- * what another enforces.
+ * An endpoint whose deny rule fires allows nothing.  So `audit` weakens only what its own endpoint
+ * refuses, and never what another enforces.
  */
 #include "policy/image_view.h"
 
@@ -45,7 +45,7 @@ bool image_encoded_slash(const struct image *img, const struct connect_decision 
 	return false;
 }
 
-/* ---------------------------------------------------------------------------------------- queries -- */
+/* ------------------------------------------------------------------------------ queries -- */
 
 static bool value_matches(const struct image *img, const struct img_cond *c, struct slice value)
 {
@@ -76,7 +76,8 @@ static bool cond_holds(const struct image *img, const struct img_cond *c, const 
 	return !deny && found;
 }
 
-static bool conds_hold(const struct image *img, const struct img_rule *rule, const struct request *r)
+static bool conds_hold(const struct image *img, const struct img_rule *rule,
+		       const struct request *r)
 {
 	const struct img_cond *c = VIEW(img, conds, struct img_cond) + rule->first_cond;
 
@@ -86,7 +87,8 @@ static bool conds_hold(const struct image *img, const struct img_rule *rule, con
 	return true;
 }
 
-/* -------------------------------------------------------------------------------------- one endpoint -- */
+/* -------------------------------------------------------------------------------------- one
+ * endpoint -- */
 
 /* What one endpoint says: the first rule that denies, or else the first that allows. */
 struct opinion {
@@ -114,7 +116,8 @@ static void ask_endpoint(const struct image *img, const struct img_endpoint *e,
 	*ret = (struct opinion){NULL, NULL};
 	if (s->deny && s->deny <= e->nrules) {
 		ret->deny = &rules[s->deny - 1];
-		return; /* past this, states are built as if nothing else mattered (policy/prune.c) */
+		return; /* past this, states are built as if nothing else mattered (policy/prune.c)
+			 */
 	}
 	if (s->allow && s->allow <= e->nrules)
 		ret->allow = &rules[s->allow - 1];
@@ -139,7 +142,7 @@ static bool selected(const struct image *img, const struct img_endpoint *e, cons
 	       view_accept(img, d, view_walk(img, d, e->selector, r->path)) != 0;
 }
 
-/* --------------------------------------------------------------------------------------- together -- */
+/* ----------------------------------------------------------------------------- together -- */
 
 struct verdicts {
 	bool enforces;	/* an endpoint that counts is in enforce mode */
@@ -171,8 +174,8 @@ static void add_opinion(struct verdicts *v, const struct img_endpoint *e, const 
 	}
 }
 
-static void decide(const struct image *img, struct request_decision *ret, enum request_verdict verdict,
-		   uint32_t block, const struct img_rule *rule)
+static void decide(const struct image *img, struct request_decision *ret,
+		   enum request_verdict verdict, uint32_t block, const struct img_rule *rule)
 {
 	struct slice text;
 	size_t n;
@@ -189,7 +192,8 @@ static void decide(const struct image *img, struct request_decision *ret, enum r
 	ret->rule[n] = 0;
 }
 
-static void conclude(const struct image *img, const struct verdicts *v, struct request_decision *ret)
+static void conclude(const struct image *img, const struct verdicts *v,
+		     struct request_decision *ret)
 {
 	if (v->deny)
 		decide(img, ret, REQUEST_DENY, v->deny_block, v->deny);
@@ -212,7 +216,8 @@ void image_decide_request(const struct image *img, const struct connect_decision
 	bool covered = false;
 
 	*ret = (struct request_decision){.verdict = REQUEST_DENY, .block = c->block};
-	/* a blank in the method would shift what is path; the reader of requests lets none through */
+	/* a blank in the method would shift what is path; the reader of requests lets none through
+	 */
 	if (r->method.n == 0 || memchr(r->method.p, ' ', r->method.n) || r->path.n == 0)
 		return;
 	for (uint32_t i = 0; i < eps.n; i++) {

@@ -2,9 +2,10 @@
 /*
  * dfa.c - subset construction with default transitions.
  *
- * A row lists only the bytes on which the state does something special; all others take the default.
- * A set of more than 128 bytes takes part in the default and lists its complement; a smaller one lists
- * its members.  So `*` (all but '/') costs one cell and an exact name one cell a letter.
+ * A row lists only the bytes on which the state does something special; all others take the
+ * default. A set of more than 128 bytes takes part in the default and lists its complement; a
+ * smaller one lists its members.  So `*` (all but '/') costs one cell and an exact name one cell a
+ * letter.
  */
 #include "policy/nfa_node.h"
 
@@ -69,7 +70,7 @@ void dfa_done(struct dfa *d)
 	*d = (struct dfa){0};
 }
 
-/* ------------------------------------------------------------------------------ lists of nodes -- */
+/* ----------------------------------------------------------------------- lists of nodes -- */
 
 /* Enters a node into the sorted list; false when it was there. */
 static int list_insert(struct dfa_scratch *s, uint32_t node)
@@ -96,8 +97,8 @@ static int list_insert(struct dfa_scratch *s, uint32_t node)
 	return 1;
 }
 
-/* Enters a node and the stars that it reaches without input.  How deep they nest is bounded by GLOB_MAX, the length
- * of a pattern. */
+/* Enters a node and the stars that it reaches without input.  How deep they nest is bounded by
+ * GLOB_MAX, the length of a pattern. */
 static int list_add(struct dfa *d, uint32_t node)
 {
 	int r = list_insert(d->scratch, node);
@@ -119,7 +120,6 @@ static const uint32_t *state_list(const struct dfa *d, uint32_t state, size_t *r
 	return d->set + d->set_end[state - 1];
 }
 
-
 static bool list_eq(const void *ctx, uint32_t i)
 {
 	const struct dfa *d = ctx;
@@ -137,7 +137,7 @@ static uint64_t list_hash(const void *ctx, uint32_t i)
 	return hash_bytes(1, l, n * sizeof(*l));
 }
 
-/* ---------------------------------------------------------------------------------------- states -- */
+/* ------------------------------------------------------------------------------- states -- */
 
 static int accept_of(struct dfa *d, uint32_t *ret)
 {
@@ -227,7 +227,7 @@ int dfa_start(struct dfa *d, uint32_t root, uint32_t *ret_state)
 	return r < 0 ? r : state_of_list(d, ret_state);
 }
 
-/* ------------------------------------------------------------------------------------------ rows -- */
+/* --------------------------------------------------------------------------------- rows -- */
 
 static int add_byte_edge(struct dfa_scratch *s, uint8_t b, uint32_t to)
 {

@@ -149,7 +149,8 @@ static size_t distance(struct slice a, struct slice b)
 		for (size_t j = 1; j <= b.n; j++) {
 			uint8_t x = fold(a.p[i - 1]), y = fold(b.p[j - 1]);
 
-			t[i][j] = min3(t[i - 1][j] + 1, t[i][j - 1] + 1, t[i - 1][j - 1] + (x != y));
+			t[i][j] =
+				min3(t[i - 1][j] + 1, t[i][j - 1] + 1, t[i - 1][j - 1] + (x != y));
 			if (i > 1 && j > 1 && x == fold(b.p[j - 2]) && y == fold(a.p[i - 2]) &&
 			    t[i - 2][j - 2] + 1 < t[i][j])
 				t[i][j] = t[i - 2][j - 2] + 1;

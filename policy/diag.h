@@ -11,11 +11,11 @@
 #define SLICE_FMT "%.*s"
 #define SLICE_ARG(s) (int)((s).n < 80 ? (s).n : 80), (const char *)(s).p
 
-/* Adds a message; control bytes, invisible and direction-changing characters in it become '?'.  Never fails
- * outwardly: an error whose text cannot be stored is still counted. */
+/* Adds a message; control bytes, invisible and direction-changing characters in it become '?'.
+ * Never fails outwardly: an error whose text cannot be stored is still counted. */
 __attribute__((format(printf, 5, 6))) void diag_add(struct policy_diags *d,
-						     enum policy_severity severity, int line, int col,
-						     const char *fmt, ...);
+						    enum policy_severity severity, int line,
+						    int col, const char *fmt, ...);
 
 /* Sorts by position and drops repetitions (an aliased node is checked at each use). */
 void diags_finish(struct policy_diags *d);

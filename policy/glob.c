@@ -50,7 +50,7 @@ bool glob_matches_all(struct slice s)
 	return s.n >= 2;
 }
 
-/* ----------------------------------------------------------------------------------- characters -- */
+/* --------------------------------------------------------------------------- characters -- */
 
 static const struct byteset *all_bytes(void)
 {
@@ -82,9 +82,10 @@ static const struct {
 	uint8_t from, to, more;
 } leads[] = {{0xc2, 0xdf, 1}, {0xe0, 0xef, 2}, {0xf0, 0xf4, 3}};
 
-/* Shapes of one character of raw bytes.  ASCII members are in `s`; with `wide`, all other bytes and UTF-8
- * sequences too (a single byte that is no UTF-8 is a character as well). */
-static void byte_shapes(struct nfa *a, uint32_t from, const struct byteset *s, bool wide, uint32_t to)
+/* Shapes of one character of raw bytes.  ASCII members are in `s`; with `wide`, all other bytes and
+ * UTF-8 sequences too (a single byte that is no UTF-8 is a character as well). */
+static void byte_shapes(struct nfa *a, uint32_t from, const struct byteset *s, bool wide,
+			uint32_t to)
 {
 	const struct byteset cont = range_set(0x80, 0xbf);
 
@@ -133,7 +134,8 @@ static uint32_t triplet(struct nfa *a, uint32_t from, const struct byteset *s, u
 }
 
 /* As byte_shapes(), for the canonical form. */
-static void path_shapes(struct nfa *a, uint32_t from, const struct byteset *s, bool wide, uint32_t to)
+static void path_shapes(struct nfa *a, uint32_t from, const struct byteset *s, bool wide,
+			uint32_t to)
 {
 	struct byteset bare = {0}, coded = {0};
 	const struct byteset cont = range_set(0x80, 0xbf);
@@ -177,7 +179,7 @@ static uint32_t add_char(struct glob *g, uint32_t at, const struct byteset *s, b
 	return to;
 }
 
-/* -------------------------------------------------------------------------------------- the pieces -- */
+/* --------------------------------------------------------------------------- the pieces -- */
 
 static uint32_t add_star(struct glob *g, uint32_t at, bool across)
 {
@@ -374,7 +376,8 @@ static int add_plain(struct glob *g, struct slice p)
 	return 0;
 }
 
-/* -------------------------------------------------------------------------------------------- braces -- */
+/* --------------------------------------------------------------------------------------------
+ * braces -- */
 
 /* First '{' outside "[...]", or p.n. */
 static size_t find_brace(struct slice p)
@@ -431,7 +434,8 @@ static int add_braced(struct glob *g, struct slice p, unsigned int depth)
 
 	if (open == p.n) {
 		if (++g->alternatives > GLOB_ALTERNATIVES)
-			return bad(g, "its braces stand for more than %d patterns", GLOB_ALTERNATIVES);
+			return bad(g, "its braces stand for more than %d patterns",
+				   GLOB_ALTERNATIVES);
 		return add_plain(g, p);
 	}
 	if (depth >= 16)
@@ -452,8 +456,8 @@ static int add_braced(struct glob *g, struct slice p, unsigned int depth)
 	return r;
 }
 
-int glob_add(struct nfa *nfa, uint32_t from, struct slice pattern, enum glob_kind kind, uint32_t tag,
-	     char *why, size_t why_n)
+int glob_add(struct nfa *nfa, uint32_t from, struct slice pattern, enum glob_kind kind,
+	     uint32_t tag, char *why, size_t why_n)
 {
 	struct glob g = {nfa, kind, from, tag, 0, why, why_n};
 	int r;

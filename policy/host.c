@@ -15,7 +15,7 @@ __attribute__((format(printf, 3, 4))) static int bad(char *why, size_t n, const 
 	return -EINVAL;
 }
 
-/* ------------------------------------------------------------------------------------ addresses -- */
+/* ---------------------------------------------------------------------------- addresses -- */
 
 void address_unmap(uint8_t *family, uint8_t addr[16])
 {
@@ -69,13 +69,15 @@ enum osh_addr_class address_class(uint8_t family, const uint8_t addr[16])
 
 const char *address_class_name(enum osh_addr_class c)
 {
-	static const char *const names[] = {"public",	   "private",	"loopback", "link-local",
-					    "unspecified", "multicast", "reserved"};
+	static const char *const names[] = {
+		"public",	 "private",   "loopback", "link-local",
+		"unspecified", "multicast", "reserved",
+	};
 
 	return (size_t)c < ARRAY_LEN(names) ? names[c] : "reserved";
 }
 
-/* -------------------------------------------------------------------------------------- networks -- */
+/* ----------------------------------------------------------------------------- networks -- */
 
 static bool same_bits(const uint8_t *a, const uint8_t *b, unsigned int bits)
 {
@@ -158,7 +160,8 @@ int net_parse(struct slice s, struct pol_net *ret, char *why, size_t why_n)
 	}
 	if (colon && n.family == 4) { /* mapped: judged as what it maps */
 		if (prefix < 96)
-			return bad(why, why_n, "IPv4-mapped (write the IPv4 network) is never allowed");
+			return bad(why, why_n,
+				   "IPv4-mapped (write the IPv4 network) is never allowed");
 		prefix -= 96;
 	}
 	n.prefix = (uint8_t)prefix;
@@ -169,7 +172,7 @@ int net_parse(struct slice s, struct pol_net *ret, char *why, size_t why_n)
 	return 0;
 }
 
-/* ----------------------------------------------------------------------------------------- names -- */
+/* -------------------------------------------------------------------------------- names -- */
 
 static bool label_byte(uint8_t c)
 {
@@ -271,10 +274,13 @@ static int check_pattern(struct slice h, const struct host_scan *s, char *why, s
 	if (s->labels == 1 && is_star(s->first))
 		return 0;
 	if (memchr(s->last.p, '*', s->last.n))
-		return bad(why, n, "has a wildcard in its last label, which spans domains of strangers");
+		return bad(why, n,
+			   "has a wildcard in its last label, which spans domains of strangers");
 	if (s->labels == 2 && is_star(s->first))
-		return bad(why, n, "spans a whole top-level domain; name the domain, as in '*.example.%.*s'",
-			   (int)(s->last.n < 20 ? s->last.n : 20), s->last.p);
+		return bad(
+			why, n,
+			"spans a whole top-level domain; name the domain, as in '*.example.%.*s'",
+			(int)(s->last.n < 20 ? s->last.n : 20), s->last.p);
 	(void)h;
 	return 0;
 }
@@ -286,8 +292,10 @@ static int check_not_url(struct slice s, char *why, size_t n)
 	if (s.n && memmem(s.p, s.n, "://", 3))
 		return bad(why, n, "is a URL; write the host name alone");
 	if (s.n && memchr(s.p, '/', s.n))
-		return bad(why, n, "has a '/'; a network belongs in 'allowed_ips', a path in 'path'");
-	if (colon && s.p[0] != '[' && all_digits((struct slice){colon + 1, s.n - (size_t)(colon - s.p) - 1}))
+		return bad(why, n,
+			   "has a '/'; a network belongs in 'allowed_ips', a path in 'path'");
+	if (colon && s.p[0] != '[' &&
+	    all_digits((struct slice){colon + 1, s.n - (size_t)(colon - s.p) - 1}))
 		return bad(why, n, "has a port; write it in 'port'");
 	if (colon)
 		return bad(why, n, "is neither a host name nor an IPv6 address");
@@ -340,9 +348,10 @@ int host_parse(struct slice s, char *out, struct pol_endpoint *ret, char *why, s
 	return 0;
 }
 
-/* ------------------------------------------------------------------------------------- automaton -- */
+/* ---------------------------------------------------------------------------- automaton -- */
 
-/* `*`: part of a label, or all of one, which then has at least one character; `**`: one or more labels. */
+/* `*`: part of a label, or all of one, which then has at least one character; `**`: one or more
+ * labels. */
 uint32_t host_add(struct nfa *a, uint32_t from, struct slice host)
 {
 	struct byteset name = {{~0ull, ~0ull, ~0ull, ~0ull}}, label;

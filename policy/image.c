@@ -2,8 +2,8 @@
 /*
  * image.c - checking an image once, so that every reader may follow it blindly.
  *
- * An image comes from the compiler or over a descriptor that another process filled; it is judged as if an
- * enemy had written it.  The checks are linear in its size.
+ * An image comes from the compiler or over a descriptor that another process filled; it is judged
+ * as if an enemy had written it.  The checks are linear in its size.
  */
 #include "policy/image_view.h"
 
@@ -91,8 +91,8 @@ static bool check_range(uint32_t first, uint32_t n, const struct img_table *t)
 	return first <= t->n && n <= t->n - first;
 }
 
-/* Lists follow one another and ascend, so that no reader visits anything twice: what a decision costs is
- * bounded by the size of the image, whoever wrote it. */
+/* Lists follow one another and ascend, so that no reader visits anything twice: what a decision
+ * costs is bounded by the size of the image, whoever wrote it. */
 static bool check_list(const uint32_t *v, uint32_t first, uint32_t n, const struct img_table *t)
 {
 	if (!check_range(first, n, t))
@@ -130,7 +130,7 @@ static bool check_dstsets(const struct image *img)
 	return true;
 }
 
-/* ---------------------------------------------------------------------------------------- L7 part -- */
+/* ------------------------------------------------------------------------------ L7 part -- */
 
 static bool check_str(const struct image *img, struct img_str s)
 {

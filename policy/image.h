@@ -3,16 +3,16 @@
  * image.h - the part of the policy image that only user space reads: what stands behind a matched
  * destination.  The kernel's part is in bpf/abi.h.
  *
- * Begins at osh_img_hdr.l7_off with struct img_l7_hdr; all tables lie behind it, each aligned to 8.  Offsets are in
- * bytes from the start of the image, so the whole is position independent.  image_open() checks every
- * offset, index and string once; readers then follow them unchecked.
+ * Begins at osh_img_hdr.l7_off with struct img_l7_hdr; all tables lie behind it, each aligned to 8.
+ * Offsets are in bytes from the start of the image, so the whole is position independent.
+ * image_open() checks every offset, index and string once; readers then follow them unchecked.
  *
- * Requests.  One automaton (same tables as in abi.h) serves all endpoints, each with a start state of its own:
- *   rules     input METHOD SP canonical-path     accept: index of a rule set
- *   selector  input canonical-path               accept: not 0 = selected
- *   value     input a decoded query value        accept: not 0 = matches
- * A rule set names rules by their number within the endpoint, so endpoints with the same rules share
- * states.  What a request costs is its length, plus the conditions on its query that its path selects.
+ * Requests.  One automaton (same tables as in abi.h) serves all endpoints, each with a start state
+ * of its own: rules     input METHOD SP canonical-path     accept: index of a rule set selector
+ * input canonical-path               accept: not 0 = selected value     input a decoded query value
+ * accept: not 0 = matches A rule set names rules by their number within the endpoint, so endpoints
+ * with the same rules share states.  What a request costs is its length, plus the conditions on its
+ * query that its path selects.
  */
 #pragma once
 
@@ -36,13 +36,15 @@ struct img_l7_hdr {
 	uint32_t magic, version;
 	struct img_table blocks;    /* struct img_block [hdr.nblocks] */
 	struct img_table endpoints; /* struct img_endpoint, in the order of the file */
-	struct img_table lists;	    /* uint32_t: endpoint numbers, what osh_img_dstset.eps_off points into */
-	struct img_table nets;	    /* struct img_net */
-	struct img_table rules;	    /* struct img_rule */
-	struct img_table sets;	    /* struct img_ruleset; 0: nothing, 1: what selectors and values accept */
-	struct img_table setrules;  /* uint32_t: rule numbers within the endpoint */
-	struct img_table conds;	    /* struct img_cond */
-	struct img_table strings;   /* bytes */
+	struct img_table
+		lists; /* uint32_t: endpoint numbers, what osh_img_dstset.eps_off points into */
+	struct img_table nets;	/* struct img_net */
+	struct img_table rules; /* struct img_rule */
+	struct img_table
+		sets; /* struct img_ruleset; 0: nothing, 1: what selectors and values accept */
+	struct img_table setrules; /* uint32_t: rule numbers within the endpoint */
+	struct img_table conds;	   /* struct img_cond */
+	struct img_table strings;  /* bytes */
 	struct osh_img_dfa dfa;
 };
 
@@ -70,8 +72,8 @@ struct img_endpoint {
 	uint8_t protocol;    /* enum pol_protocol */
 	uint8_t tls;	     /* enum pol_tls */
 	uint8_t pad[2];
-	uint32_t selector;   /* start state */
-	uint32_t start;	     /* of the rules; 0: none */
+	uint32_t selector; /* start state */
+	uint32_t start;	   /* of the rules; 0: none */
 	uint32_t first_rule, nrules;
 	uint32_t first_net, nnets; /* allowed_ips */
 };
@@ -97,8 +99,8 @@ struct img_cond {
 
 /* What the rules of one endpoint say to one method and path. */
 struct img_ruleset {
-	uint32_t deny;	/* 1 + first rule that denies outright, 0 none */
-	uint32_t allow; /* 1 + first rule that allows outright, 0 none */
+	uint32_t deny;	   /* 1 + first rule that denies outright, 0 none */
+	uint32_t allow;	   /* 1 + first rule that allows outright, 0 none */
 	uint32_t first, n; /* in setrules: rules that look at the query, ascending */
 };
 

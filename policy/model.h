@@ -2,8 +2,8 @@
 /*
  * model.h - a checked policy, as policy_parse() builds it and policy_compile() reads it.
  *
- * Everything hangs in the policy's arena.  Text is valid UTF-8 without control bytes; globs have passed
- * glob_add()'s syntax check.
+ * Everything hangs in the policy's arena.  Text is valid UTF-8 without control bytes; globs have
+ * passed glob_add()'s syntax check.
  */
 #pragma once
 
@@ -54,7 +54,7 @@ struct pol_endpoint {
 	enum pol_tls tls;
 	enum pol_enforcement enforcement;
 	enum pol_access access;
-	struct slice path; /* selector; n == 0: none */
+	struct slice path;	      /* selector; n == 0: none */
 	const struct pol_rule *rules; /* allow and deny, in the order of the file */
 	size_t nrules;
 	const struct pol_net *ips;

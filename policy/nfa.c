@@ -138,7 +138,8 @@ uint32_t nfa_star(struct nfa *a, uint32_t from, const struct byteset *s)
 	return star(a, from, s, &fresh);
 }
 
-/* Two stars: over nothing, which is the way past without input, and over everything, whose '/' leads there. */
+/* Two stars: over nothing, which is the way past without input, and over everything, whose '/'
+ * leads there. */
 uint32_t nfa_segments(struct nfa *a, uint32_t from)
 {
 	static const struct byteset none, all = {{~0ull, ~0ull, ~0ull, ~0ull}};

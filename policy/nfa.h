@@ -2,13 +2,14 @@
 /*
  * nfa.h - patterns as one tree of nodes, and from it one deterministic automaton.
  *
- * Every pattern is a path from a root.  An edge is a byte, a set of bytes, or "star over a set": a node that is
- * entered without input and stays on bytes of its set.  Patterns share what they begin with, so exact
- * names form a plain trie and the usual state of the automaton is one or two nodes.  Subset construction
- * then runs over small sorted node lists; rows are packed as they are found (policy/comb.h).
+ * Every pattern is a path from a root.  An edge is a byte, a set of bytes, or "star over a set": a
+ * node that is entered without input and stays on bytes of its set.  Patterns share what they begin
+ * with, so exact names form a plain trie and the usual state of the automaton is one or two nodes.
+ * Subset construction then runs over small sorted node lists; rows are packed as they are found
+ * (policy/comb.h).
  *
- * A tag is a number of the caller's: the nodes where patterns end carry tags, and the accept value of a
- * state is computed by the caller from the tags of its nodes.
+ * A tag is a number of the caller's: the nodes where patterns end carry tags, and the accept value
+ * of a state is computed by the caller from the tags of its nodes.
  */
 #pragma once
 
@@ -70,8 +71,8 @@ void nfa_done(struct nfa *a);
 /* 0, -ENOMEM, or -E2BIG when there are more nodes than any sensible policy has. */
 int nfa_status(const struct nfa *a);
 
-/* Each returns the node reached (an existing one where the patterns agree), 0 after a failed allocation;
- * taking node 0 is harmless. */
+/* Each returns the node reached (an existing one where the patterns agree), 0 after a failed
+ * allocation; taking node 0 is harmless. */
 uint32_t nfa_root(struct nfa *a);
 uint32_t nfa_byte(struct nfa *a, uint32_t from, uint8_t b);
 uint32_t nfa_bytes(struct nfa *a, uint32_t from, struct slice s);
@@ -79,11 +80,12 @@ uint32_t nfa_set(struct nfa *a, uint32_t from, const struct byteset *s);
 uint32_t nfa_star(struct nfa *a, uint32_t from, const struct byteset *s);
 void nfa_tag(struct nfa *a, uint32_t at, uint32_t tag);
 
-/* What `**` followed by '/' stands for between slashes: any run of segments, none included.  The node behind its '/'. */
+/* What `**` followed by '/' stands for between slashes: any run of segments, none included.  The
+ * node behind its '/'. */
 uint32_t nfa_segments(struct nfa *a, uint32_t from);
 
-/* One character that takes more than one shape in bytes: `form` names the shape set among the edges of
- * `from`.  Returns the node behind it; *fresh says that the caller must now add the shapes with
+/* One character that takes more than one shape in bytes: `form` names the shape set among the edges
+ * of `from`.  Returns the node behind it; *fresh says that the caller must now add the shapes with
  * nfa_shape() and nfa_shape_end(). */
 uint32_t nfa_char(struct nfa *a, uint32_t from, const struct byteset *form, bool *fresh);
 /* An inner step of a shape: a private node, never shared with a pattern. */
@@ -91,12 +93,13 @@ uint32_t nfa_shape(struct nfa *a, uint32_t from, const struct byteset *s);
 /* The last step of a shape, which arrives at `to`. */
 void nfa_shape_end(struct nfa *a, uint32_t from, const struct byteset *s, uint32_t to);
 
-/* ------------------------------------------------------------------------- what cannot matter -- */
+/* ------------------------------------------------------------------- what cannot matter -- */
 
 /*
- * Rules end in stars: once a rule for all below /x/ has matched, it matches whatever follows, and a list of twenty such rules would
- * make a state for every subset of them.  But only the first deny rule counts, or without one the first allow rule.
- * So a node is dropped from a state when a rule that has matched for good comes before all it can still lead to.
+ * Rules end in stars: once a rule for all below /x/ has matched, it matches whatever follows, and a
+ * list of twenty such rules would make a state for every subset of them.  But only the first deny
+ * rule counts, or without one the first allow rule. So a node is dropped from a state when a rule
+ * that has matched for good comes before all it can still lead to.
  */
 enum tag_kind { TAG_ALLOW, TAG_DENY, TAG_ALLOW_IF, TAG_DENY_IF }; /* IF: only under conditions */
 
@@ -116,7 +119,7 @@ struct nfa_reach *nfa_reach(const struct nfa *a, nfa_tag_kind kind, const void *
 size_t nfa_prune(const struct nfa *a, const struct nfa_reach *reach, nfa_tag_kind kind,
 		 const void *ctx, uint32_t *list, size_t n);
 
-/* ------------------------------------------------------------------------------ determinising -- */
+/* ------------------------------------------------------------------------ determinising -- */
 
 struct dfa_limits {
 	size_t states; /* -E2BIG beyond */
@@ -137,13 +140,13 @@ struct dfa {
 	nfa_tag_kind kind;
 	struct osh_img_state *state; /* state 0 is dead */
 	size_t n, cap;
-	uint32_t *todo;	   /* states whose rows are not there yet: a stack, so that a name's nodes and states are
-			      visited in the order in which they lie in memory */
+	uint32_t *todo; /* states whose rows are not there yet: a stack, so that a name's nodes and
+			   states are visited in the order in which they lie in memory */
 	size_t ntodo, todo_cap;
 	struct comb comb;
-	uint32_t *set;	   /* node lists of all states, one after the other */
+	uint32_t *set; /* node lists of all states, one after the other */
 	size_t nset, set_cap;
-	size_t *set_end;   /* [n]: where the list of a state ends */
+	size_t *set_end; /* [n]: where the list of a state ends */
 	size_t set_end_cap;
 	uint32_t *single;  /* node -> state of exactly that node, 0 none */
 	struct hmap lists; /* states of more than one node */

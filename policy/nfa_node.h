@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* nfa_node.h - the node itself, shared by nfa.c (builds) and dfa.c (determinises) and by nobody else. */
+/* nfa_node.h - the node itself, shared by nfa.c (builds) and dfa.c (determinises) and by nobody
+ * else. */
 #pragma once
 
 #include "policy/nfa.h"

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* policy.c - a checked policy's accessors, additions by the caller, comparison of static sections. */
+/* policy.c - a checked policy's accessors, additions by the caller, comparison of static sections.
+ */
 #include "policy/model.h"
 
 struct policy *policy_free(struct policy *p)
@@ -27,7 +28,7 @@ void policy_counts(const struct policy *p, size_t *ret_blocks, size_t *ret_endpo
 		*ret_endpoints += p->blocks[b].nendpoints;
 }
 
-/* ------------------------------------------------------------------------------------- binaries -- */
+/* ----------------------------------------------------------------------------- binaries -- */
 
 size_t policy_binaries(const struct policy *p, size_t i, struct policy_binary *ret)
 {
@@ -39,8 +40,8 @@ size_t policy_binaries(const struct policy *p, size_t i, struct policy_binary *r
 		if (i >= total && i - total < k->nbinaries) {
 			const struct pol_binary *x = &k->binaries[i - total];
 
-			*ret = (struct policy_binary){b, i - total, (const char *)x->path.p, x->glob,
-						      x->line, x->col};
+			*ret = (struct policy_binary){b,       i - total, (const char *)x->path.p,
+						      x->glob, x->line,	  x->col};
 		}
 		total += k->nbinaries;
 	}
@@ -104,7 +105,7 @@ int policy_add_binary_like(struct policy *p, const char *like, const char *path)
 	return blocks;
 }
 
-/* ------------------------------------------------------------------------------- static sections -- */
+/* ---------------------------------------------------------------------- static sections -- */
 
 static bool path_in(const struct policy_paths *set, const char *path)
 {

@@ -41,8 +41,8 @@ static void reach_of(const struct nfa *a, uint32_t n, struct nfa_reach *r, nfa_t
 		r[n].forever = byteset_count(&a->set[NFA_LABEL(*x)]) == 256;
 }
 
-/* Children have higher numbers than their parents, but for the node that a shape arrives at, which is a child of the
- * parent as well: so a second pass completes the shapes. */
+/* Children have higher numbers than their parents, but for the node that a shape arrives at, which
+ * is a child of the parent as well: so a second pass completes the shapes. */
 struct nfa_reach *nfa_reach(const struct nfa *a, nfa_tag_kind kind, const void *ctx)
 {
 	struct nfa_reach *r = malloc((a->n + 1) * sizeof(*r));
@@ -58,8 +58,8 @@ struct nfa_reach *nfa_reach(const struct nfa *a, nfa_tag_kind kind, const void *
 }
 
 /* The first rules that have matched for good. */
-static struct nfa_reach settled(const struct nfa *a, const struct nfa_reach *reach, nfa_tag_kind kind,
-				const void *ctx, const uint32_t *list, size_t n)
+static struct nfa_reach settled(const struct nfa *a, const struct nfa_reach *reach,
+				nfa_tag_kind kind, const void *ctx, const uint32_t *list, size_t n)
 {
 	struct nfa_reach s = {.allow = UINT32_MAX, .deny = UINT32_MAX};
 
@@ -72,7 +72,8 @@ static struct nfa_reach settled(const struct nfa *a, const struct nfa_reach *rea
 	return s;
 }
 
-/* Can the node still change the outcome?  Behind a deny rule only an earlier one counts, and no allow rule. */
+/* Can the node still change the outcome?  Behind a deny rule only an earlier one counts, and no
+ * allow rule. */
 static bool matters(const struct nfa_reach *r, const struct nfa_reach *settled)
 {
 	if (r->deny < settled->deny)

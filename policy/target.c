@@ -2,9 +2,9 @@
 /*
  * target.c - raw request targets to the one form that is judged, logged and sent.
  *
- * The path is decoded once, its segments resolved on the decoded bytes, and every byte written again in one
- * spelling.  An encoded slash that the endpoint keeps is a NUL among the decoded bytes (a decoded NUL was
- * refused before), so no later step can take it for a separator.
+ * The path is decoded once, its segments resolved on the decoded bytes, and every byte written
+ * again in one spelling.  An encoded slash that the endpoint keeps is a NUL among the decoded bytes
+ * (a decoded NUL was refused before), so no later step can take it for a separator.
  */
 #include "policy/canonical.h"
 #include "policy/policy.h"
@@ -169,7 +169,8 @@ static enum target_error put_segment(struct writer *w, struct slice seg)
 	return TARGET_OK;
 }
 
-/* Resolves one segment; w->out ends in '/' before and after, or after the last segment in a name. */
+/* Resolves one segment; w->out ends in '/' before and after, or after the last segment in a name.
+ */
 static enum target_error resolve_segment(struct writer *w, struct slice seg, bool last)
 {
 	const uint8_t *semi = seg.n ? memchr(seg.p, ';', seg.n) : NULL;
@@ -215,7 +216,8 @@ static enum target_error resolve(struct slice d, struct canonical_target *ret)
 	return TARGET_OK;
 }
 
-enum target_error canonical_target(struct slice raw, bool encoded_slash, struct canonical_target *ret)
+enum target_error canonical_target(struct slice raw, bool encoded_slash,
+				   struct canonical_target *ret)
 {
 	uint8_t decoded[TARGET_PATH_MAX];
 	enum target_error e = check_bytes(raw);
@@ -247,7 +249,7 @@ enum target_error canonical_target(struct slice raw, bool encoded_slash, struct 
 	return resolve((struct slice){decoded, n}, ret);
 }
 
-/* ----------------------------------------------------------------------------------------- queries -- */
+/* ------------------------------------------------------------------------------ queries -- */
 
 struct query_buf {
 	char *p;

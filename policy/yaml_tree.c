@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* yaml_tree.c - a YAML text as a tree of nodes, from libyaml's events; refuses bombs of every kind. */
+/* yaml_tree.c - a YAML text as a tree of nodes, from libyaml's events; refuses bombs of every kind.
+ */
 #include "policy/yaml_tree.h"
 #include "policy/utf8.h"
 
@@ -140,7 +141,8 @@ static int on_alias(struct reader *r, const yaml_event_t *ev)
 	if ((*at)->node->open)
 		return fail(r, &ev->start_mark, "an alias inside its own anchor never ends");
 	if (r->depth + (*at)->node->height > POLICY_DEPTH_MAX)
-		return fail(r, &ev->start_mark, "nested too deeply through this alias (at most 32 levels)");
+		return fail(r, &ev->start_mark,
+			    "nested too deeply through this alias (at most 32 levels)");
 	return node_place(r, (*at)->node);
 }
 
@@ -169,7 +171,7 @@ static int on_open(struct reader *r, const yaml_event_t *ev, enum ynode_kind kin
 	return 0;
 }
 
-/* ------------------------------------------------------------------------------ closing a map -- */
+/* ------------------------------------------------------------------------ closing a map -- */
 
 static int cmp_key(const void *pa, const void *pb)
 {
@@ -278,14 +280,15 @@ static int on_close(struct reader *r, const yaml_event_t *ev)
 	return drop_duplicate_keys(r, n);
 }
 
-/* -------------------------------------------------------------------------------------- events -- */
+/* ------------------------------------------------------------------------------- events -- */
 
 static int on_event(struct reader *r, const yaml_event_t *ev)
 {
 	switch (ev->type) {
 	case YAML_DOCUMENT_START_EVENT:
 		if (r->documents++)
-			return fail(r, &ev->start_mark, "a policy is one document; a second one starts here");
+			return fail(r, &ev->start_mark,
+				    "a policy is one document; a second one starts here");
 		return 0;
 	case YAML_SCALAR_EVENT:
 		return on_scalar(r, ev);
@@ -381,7 +384,7 @@ int yaml_tree_read(struct arena *a, struct slice text, struct policy_diags *d, s
 	return 0;
 }
 
-/* --------------------------------------------------------------------------------------- types -- */
+/* -------------------------------------------------------------------------------- types -- */
 
 static bool one_of(struct slice s, const char *const *words, size_t n)
 {

@@ -1,13 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * binlinks.c - following the symbolic links of binary paths, without trusting what the sandbox can write.
+ * binlinks.c - following the symbolic links of binary paths, without trusting what the sandbox can
+ * write.
  *
- * The walk goes component by component with O_PATH | O_NOFOLLOW descriptors, so each step looks at exactly the
- * object that the next step starts from.  A directory is trusted when the run-as user cannot change what is in it:
- * not its owner (who may chmod), not writable for its group or others as they apply, no POSIX ACL that could say
- * otherwise.  In a sticky directory (/tmp) entries of others are safe, but anybody can put new ones there, so it
- * counts as writable.  Nothing below an untrusted directory is followed, and no `..` leads out again by text: `..`
- * in a link target goes up the stack of descriptors.
+ * The walk goes component by component with O_PATH | O_NOFOLLOW descriptors, so each step looks at
+ * exactly the object that the next step starts from.  A directory is trusted when the run-as user
+ * cannot change what is in it: not its owner (who may chmod), not writable for its group or others
+ * as they apply, no POSIX ACL that could say otherwise.  In a sticky directory (/tmp) entries of
+ * others are safe, but anybody can put new ones there, so it counts as writable.  Nothing below an
+ * untrusted directory is followed, and no `..` leads out again by text: `..` in a link target goes
+ * up the stack of descriptors.
  */
 #include "user/binlinks.h"
 
@@ -28,8 +30,8 @@ struct caller {
 
 struct walk {
 	const struct caller *who;
-	int fd[DEPTH_MAX];	/* directories from the root down, O_PATH */
-	size_t end[DEPTH_MAX];	/* length of the path text up to each */
+	int fd[DEPTH_MAX];     /* directories from the root down, O_PATH */
+	size_t end[DEPTH_MAX]; /* length of the path text up to each */
 	size_t depth;
 	char path[TEXT_MAX + 1]; /* resolved so far, "" for the root */
 	char rest[TEXT_MAX + 1]; /* still to be walked */
@@ -53,8 +55,9 @@ static bool in_group(const struct caller *c, gid_t gid)
 	return false;
 }
 
-/* An ACL can only widen access through entries bounded by the group bits (its mask); rather than reading it,
- * group bits count for everybody where there is one.  ENODATA and ENOTSUP: there is none. */
+/* An ACL can only widen access through entries bounded by the group bits (its mask); rather than
+ * reading it, group bits count for everybody where there is one.  ENODATA and ENOTSUP: there is
+ * none. */
 static bool has_acl(int fd)
 {
 	char proc[64];
@@ -187,8 +190,8 @@ static int step(struct walk *w, const char *name)
 	return S_ISREG(st.st_mode) && at_end(w) ? 1 : -ENOENT;
 }
 
-/* Only what could be followed to a regular file counts; a path that begins with links and ends in a directory of
- * the caller's is left as written. */
+/* Only what could be followed to a regular file counts; a path that begins with links and ends in a
+ * directory of the caller's is left as written. */
 static int resolve(struct walk *w, const char *path)
 {
 	char name[TEXT_MAX + 1];

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* cmd_policy.c - `osh-enforce policy check FILE`: everything that is wrong with a policy, without running anything. */
+/* cmd_policy.c - `osh-enforce policy check FILE`: everything that is wrong with a policy, without
+ * running anything. */
 #include "user/policy_file.h"
 #include "user/usage.h"
 
@@ -20,8 +21,8 @@ static int check(const char *path)
 	if (r < 0)
 		return 1;
 	policy_counts(p, &blocks, &endpoints);
-	printf("%s: ok, %zu block%s, %zu endpoint%s\n", name, blocks, blocks == 1 ? "" : "s", endpoints,
-	       endpoints == 1 ? "" : "s");
+	printf("%s: ok, %zu block%s, %zu endpoint%s\n", name, blocks, blocks == 1 ? "" : "s",
+	       endpoints, endpoints == 1 ? "" : "s");
 	return fflush(stdout) == 0 ? 0 : 1;
 }
 
@@ -39,7 +40,8 @@ int cmd_policy(int argc, char **argv)
 	if (optind == argc)
 		return usage_error(argv[0], "needs 'check' and a file");
 	if (strcmp(argv[optind], "check") != 0)
-		return usage_error(argv[0], "unknown subcommand '%s' (there is 'check')", argv[optind]);
+		return usage_error(argv[0], "unknown subcommand '%s' (there is 'check')",
+				   argv[optind]);
 	if (optind + 2 != argc)
 		return usage_error(argv[0], "'check' takes one file ('-' for standard input)");
 	return check(argv[optind + 1]);

@@ -7,8 +7,8 @@
 #include <sys/stat.h>
 
 /* One error about the file as a whole. */
-__attribute__((format(printf, 2, 3))) static void file_error(struct policy_diags *d, const char *fmt,
-							      ...)
+__attribute__((format(printf, 2, 3))) static void file_error(struct policy_diags *d,
+							     const char *fmt, ...)
 {
 	struct policy_diag *v = reallocarray(d->v, d->n + 1, sizeof(*v));
 	char *message = NULL;

@@ -4,8 +4,8 @@
 
 #include "policy/policy.h"
 
-/* Reads path ("-": standard input) and parses it.  What is wrong with the file itself (missing, a directory, too
- * large) goes to diags like any error.  *ret_text, when asked for, is malloced.  Returns 0 or a negative errno;
- * -EINVAL when the policy has errors. */
+/* Reads path ("-": standard input) and parses it.  What is wrong with the file itself (missing, a
+ * directory, too large) goes to diags like any error.  *ret_text, when asked for, is malloced.
+ * Returns 0 or a negative errno; -EINVAL when the policy has errors. */
 int policy_load_file(const char *path, struct policy_diags *diags, struct policy **ret,
 		     char **ret_text, size_t *ret_n);

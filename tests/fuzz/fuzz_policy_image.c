@@ -2,8 +2,9 @@
 /*
  * fuzz_policy_image.c - damaged images: what image_open() lets through, every reader must survive.
  *
- * Images are pages of mostly zeros, which a fuzzer wastes its time on.  So the input is a list of changes (offset,
- * byte) to one of a few good images, chosen by the first byte; with 255 there the rest is an image as it is.
+ * Images are pages of mostly zeros, which a fuzzer wastes its time on.  So the input is a list of
+ * changes (offset, byte) to one of a few good images, chosen by the first byte; with 255 there the
+ * rest is an image as it is.
  */
 #include "policy/image.h"
 #include "policy/policy.h"
@@ -18,8 +19,10 @@ static const char *const policies[] = {
 	"    binaries: [{path: /c, ancestors: false}, {path: \"/x/**/y*\"}, {path: \"**\"}]\n"
 	"    endpoints:\n"
 	"      - {host: \"**.x.b\", port: 1, tls: skip}\n"
-	"      - {host: \"a*.b.c\", ports: [1, 2], protocol: rest, allow_encoded_slash: true, path: \"/s/**\",\n"
-	"         rules: [{allow: {method: GET, path: \"/s/*\", query: {q: \"a*\", r: {any: [x, y]}}}},\n"
+	"      - {host: \"a*.b.c\", ports: [1, 2], protocol: rest, allow_encoded_slash: true, "
+	"path: \"/s/**\",\n"
+	"         rules: [{allow: {method: GET, path: \"/s/*\", query: {q: \"a*\", r: {any: [x, "
+	"y]}}}},\n"
 	"                 {allow: {method: \"*\", path: \"/s/t\"}}],\n"
 	"         deny_rules: [{path: \"/s/?\"}, {method: GET, query: {d: \"1\"}}]}\n"
 	"      - {host: 10.1.2.3, port: 1, protocol: rest, access: full, enforcement: audit,\n"
@@ -41,7 +44,8 @@ static uint8_t *good_image(unsigned int which, size_t *ret_n)
 	return image;
 }
 
-/* Offsets are spread over the header, the tables' beginnings and the L7 part, where there is something to damage. */
+/* Offsets are spread over the header, the tables' beginnings and the L7 part, where there is
+ * something to damage. */
 static void damage(uint8_t *image, size_t size, const uint8_t *data, size_t n)
 {
 	for (; n >= 5; data += 5, n -= 5) {
@@ -57,14 +61,14 @@ static void damage(uint8_t *image, size_t size, const uint8_t *data, size_t n)
 static void ask_requests(const struct image *img, const struct connect_decision *c)
 {
 	static const char *const paths[] = {"/", "/s/a", "/s/t", "/x/y/z"};
-	const struct query_pair q[] = {
-		{SLICE_LIT("q"), SLICE_LIT("ab")}, {SLICE_LIT("r"), SLICE_LIT("x")},
-		{SLICE_LIT("d"), SLICE_LIT("1")}};
+	const struct query_pair q[] = {{SLICE_LIT("q"), SLICE_LIT("ab")},
+				       {SLICE_LIT("r"), SLICE_LIT("x")},
+				       {SLICE_LIT("d"), SLICE_LIT("1")}};
 
 	for (size_t i = 0; i < ARRAY_LEN(paths); i++) {
 		struct request_decision d;
-		const struct request r = {i & 1 ? SLICE_LIT("GET") : SLICE_LIT("POST"), slice_str(paths[i]),
-					  q, i % 4};
+		const struct request r = {i & 1 ? SLICE_LIT("GET") : SLICE_LIT("POST"),
+					  slice_str(paths[i]), q, i % 4};
 
 		image_decide_request(img, c, &r, &d);
 		if (strlen(d.rule) >= sizeof(d.rule))
@@ -79,7 +83,8 @@ static void ask(const struct image *img)
 {
 	static const char *const hosts[] = {"a.b", "x.x.b", "ax.b.c", "10.1.2.3", "fd00::1", "*"};
 	const struct slice anc[] = {SLICE_LIT("/x/y"), SLICE_LIT("/x/a/b/yz")};
-	const struct ident_paths id = {SLICE_LIT("/c"), SLICE_LIT("/x/q"), anc, ARRAY_LEN(anc), false};
+	const struct ident_paths id = {SLICE_LIT("/c"), SLICE_LIT("/x/q"), anc, ARRAY_LEN(anc),
+				       false};
 	const uint8_t addr[16] = {10, 1, 2, 3};
 	struct block_bits bits;
 

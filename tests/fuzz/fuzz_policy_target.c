@@ -2,8 +2,8 @@
 /*
  * fuzz_policy_target.c - request targets and queries.
  *
- * What comes out is checked, not only that nothing breaks: a canonical path is canonical (a second run changes
- * nothing), has no dot segment, no empty segment and no byte outside the alphabet.
+ * What comes out is checked, not only that nothing breaks: a canonical path is canonical (a second
+ * run changes nothing), has no dot segment, no empty segment and no byte outside the alphabet.
  */
 #include "policy/canonical.h"
 #include "policy/policy.h"
@@ -31,8 +31,8 @@ static void check_canonical(const struct canonical_target *t, bool slash)
 		segment = c == '/' ? 0 : segment + 1;
 	}
 	check(!strstr(t->path, "//") && !strstr(t->path, "/../") && !strstr(t->path, "/./"));
-	check(canonical_target((struct slice){(const uint8_t *)t->path, t->path_n}, slash, &again) ==
-	      TARGET_OK);
+	check(canonical_target((struct slice){(const uint8_t *)t->path, t->path_n}, slash,
+			       &again) == TARGET_OK);
 	check(again.path_n == t->path_n && memcmp(again.path, t->path, t->path_n) == 0);
 }
 

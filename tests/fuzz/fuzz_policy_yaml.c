@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* fuzz_policy_yaml.c - any text through the parser; what parses is compiled and must make a valid image. */
+/* fuzz_policy_yaml.c - any text through the parser; what parses is compiled and must make a valid
+ * image. */
 #include "policy/model.h"
 #include "policy/policy.h"
 
 #define TEXT_MAX 16384
-#define ENDPOINTS_MAX 2000 /* aliases can make many of few bytes; compiling them all is slow, not wrong */
+#define ENDPOINTS_MAX                                                                              \
+	2000 /* aliases can make many of few bytes; compiling them all is slow, not wrong */
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n);
 

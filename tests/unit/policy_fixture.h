@@ -95,7 +95,7 @@ static inline const struct ynode *fixture_get(const struct ynode *map, const cha
 	return NULL;
 }
 
-/* ------------------------------------------------------------------------------- asking an image -- */
+/* ---------------------------------------------------------------------- asking an image -- */
 
 struct ask {
 	const char *exe, *host;
@@ -108,8 +108,10 @@ static inline void fixture_connect(const struct image *img, const struct ask *a,
 				   struct connect_decision *ret)
 {
 	struct slice anc = slice_str(a->anc);
-	const struct ident_paths id = {
-		.exe = slice_str(a->exe), .anc = &anc, .nanc = a->anc != NULL, .tainted = a->tainted};
+	const struct ident_paths id = {.exe = slice_str(a->exe),
+				       .anc = &anc,
+				       .nanc = a->anc != NULL,
+				       .tainted = a->tainted};
 	struct block_bits bits;
 	struct dest d;
 
@@ -129,12 +131,11 @@ static inline void fixture_request(const struct image *img, const struct ask *a,
 	size_t n = 0;
 
 	fixture_connect(img, a, &c);
-	assert_int_equal(canonical_target(slice_str(target), image_encoded_slash(img, &c), &t), TARGET_OK);
+	assert_int_equal(canonical_target(slice_str(target), image_encoded_slash(img, &c), &t),
+			 TARGET_OK);
 	assert_int_equal(parse_query(t.query, pairs, ARRAY_LEN(pairs), &n, buf, sizeof(buf)), 0);
-	image_decide_request(img, &c,
-			     &(struct request){slice_str(method),
-					       {(const uint8_t *)t.path, t.path_n},
-					       pairs,
-					       n},
-			     ret);
+	image_decide_request(
+		img, &c,
+		&(struct request){slice_str(method), {(const uint8_t *)t.path, t.path_n}, pairs, n},
+		ret);
 }

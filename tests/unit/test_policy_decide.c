@@ -23,7 +23,8 @@ static void expect_request(const struct image *img, const struct ask *a, const c
 		assert_string_equal(d.rule, rule);
 }
 
-/* ------------------------------------------------------------------------------- the built-in default -- */
+/* ------------------------------------------------------------------------------- the built-in
+ * default -- */
 
 static void default_policy(void **state)
 {
@@ -36,14 +37,16 @@ static void default_policy(void **state)
 	(void)state;
 	fixture_image_file("examples/default.yaml", &f);
 	assert_int_equal(verdict(&f.img, "/usr/bin/git", "github.com", 443), CONNECT_PROXY);
-	assert_int_equal(verdict(&f.img, "/sandbox/.venv/bin/pip", "github.com", 443), CONNECT_NATIVE);
-	assert_int_equal(verdict(&f.img, "/sandbox/.venv/bin/pip", "pypi.org", 443), CONNECT_NATIVE);
+	assert_int_equal(verdict(&f.img, "/sandbox/.venv/bin/pip", "github.com", 443),
+			 CONNECT_NATIVE);
+	assert_int_equal(verdict(&f.img, "/sandbox/.venv/bin/pip", "pypi.org", 443),
+			 CONNECT_NATIVE);
 	assert_int_equal(verdict(&f.img, "/usr/bin/git", "pypi.org", 443), CONNECT_DENY);
 	assert_int_equal(verdict(&f.img, "/usr/bin/git", "github.com", 80), CONNECT_DENY);
 	assert_int_equal(verdict(&f.img, "/usr/bin/git", "GitHub.COM.", 443), CONNECT_PROXY);
 	assert_int_equal(verdict(&f.img, "/usr/bin/git", "140.82.121.4", 443), CONNECT_DENY);
-	expect_request(&f.img, &git, "GET", "/o/r.git/info/refs?service=git-upload-pack", REQUEST_ALLOW,
-		       "GET /**/info/refs*");
+	expect_request(&f.img, &git, "GET", "/o/r.git/info/refs?service=git-upload-pack",
+		       REQUEST_ALLOW, "GET /**/info/refs*");
 	expect_request(&f.img, &git, "POST", "/o/r.git/git-upload-pack", REQUEST_ALLOW, NULL);
 	expect_request(&f.img, &git, "POST", "/o/r.git/git-receive-pack", REQUEST_DENY, "");
 	expect_request(&f.img, &curl, "GET", "/zen", REQUEST_ALLOW, "access: read-only");
@@ -64,7 +67,8 @@ static void default_policy(void **state)
 
 static void other_examples(void **state)
 {
-	_cleanup_(fixture_image_done) struct fixture_image deny = {0}, push = {0}, gran = {0}, read = {0};
+	_cleanup_(fixture_image_done) struct fixture_image deny = {0}, push = {0}, gran = {0},
+							   read = {0};
 	const struct ask git = {"/usr/bin/git", "github.com", 443, NULL, false};
 	const struct ask gh = {"/usr/bin/gh", "api.github.com", 443, NULL, false};
 	const struct ask dl = {"/usr/bin/curl", "api.example.com", 443, NULL, false};
@@ -75,32 +79,42 @@ static void other_examples(void **state)
 	assert_int_equal(verdict(&deny.img, "/usr/bin/curl", "example.com", 443), CONNECT_DENY);
 
 	fixture_image_file("examples/github-push.yaml", &push);
-	expect_request(&push.img, &git, "POST", "/ORG/REPO.git/git-receive-pack", REQUEST_ALLOW, NULL);
-	expect_request(&push.img, &git, "POST", "/ORG/OTHER.git/git-receive-pack", REQUEST_DENY, NULL);
-	expect_request(&push.img, &gh, "DELETE", "/repos/ORG/REPO/x", REQUEST_ALLOW, "* /repos/ORG/REPO/**");
+	expect_request(&push.img, &git, "POST", "/ORG/REPO.git/git-receive-pack", REQUEST_ALLOW,
+		       NULL);
+	expect_request(&push.img, &git, "POST", "/ORG/OTHER.git/git-receive-pack", REQUEST_DENY,
+		       NULL);
+	expect_request(&push.img, &gh, "DELETE", "/repos/ORG/REPO/x", REQUEST_ALLOW,
+		       "* /repos/ORG/REPO/**");
 	expect_request(&push.img, &gh, "DELETE", "/repos/ORG/REPO", REQUEST_DENY, NULL);
 
 	fixture_image_file("examples/granular.yaml", &gran);
 	expect_request(&gran.img, &gh, "GET", "/any/thing", REQUEST_ALLOW, NULL);
-	expect_request(&gran.img, &gh, "PATCH", "/repos/ORG/bravo-repo/issues/7", REQUEST_ALLOW, NULL);
-	expect_request(&gran.img, &gh, "PATCH", "/repos/ORG/bravo-repo/issues/7/x", REQUEST_DENY, NULL);
-	expect_request(&gran.img, &dl, "GET", "/api/v1/download?slug=skill-x&version=1.5", REQUEST_ALLOW,
-		       "GET /api/v1/download?slug=skill-*&version=1.*|2.*");
-	expect_request(&gran.img, &dl, "HEAD", "/api/v1/download?slug=skill-x&version=2.0", REQUEST_ALLOW, NULL);
-	expect_request(&gran.img, &dl, "GET", "/api/v1/download?slug=skill-x&version=3.0", REQUEST_DENY, NULL);
-	expect_request(&gran.img, &dl, "GET", "/api/v1/download?slug=skill-x", REQUEST_DENY, NULL);
-	expect_request(&gran.img, &dl, "GET", "/api/v1/download?slug=skill-x&slug=y&version=1.0", REQUEST_DENY,
+	expect_request(&gran.img, &gh, "PATCH", "/repos/ORG/bravo-repo/issues/7", REQUEST_ALLOW,
 		       NULL);
+	expect_request(&gran.img, &gh, "PATCH", "/repos/ORG/bravo-repo/issues/7/x", REQUEST_DENY,
+		       NULL);
+	expect_request(&gran.img, &dl, "GET", "/api/v1/download?slug=skill-x&version=1.5",
+		       REQUEST_ALLOW, "GET /api/v1/download?slug=skill-*&version=1.*|2.*");
+	expect_request(&gran.img, &dl, "HEAD", "/api/v1/download?slug=skill-x&version=2.0",
+		       REQUEST_ALLOW, NULL);
+	expect_request(&gran.img, &dl, "GET", "/api/v1/download?slug=skill-x&version=3.0",
+		       REQUEST_DENY, NULL);
+	expect_request(&gran.img, &dl, "GET", "/api/v1/download?slug=skill-x", REQUEST_DENY, NULL);
+	expect_request(&gran.img, &dl, "GET", "/api/v1/download?slug=skill-x&slug=y&version=1.0",
+		       REQUEST_DENY, NULL);
 
 	fixture_image_file("examples/read-everything-one-post.yaml", &read);
 	expect_request(&read.img, &any, "GET", "/x", REQUEST_ALLOW, "access: read-only");
-	expect_request(&read.img, &any, "POST", "/repos/myorg/myrepo/issues/42/comments", REQUEST_ALLOW, NULL);
-	expect_request(&read.img, &any, "POST", "/repos/myorg/myrepo/issues/43/comments", REQUEST_DENY, NULL);
+	expect_request(&read.img, &any, "POST", "/repos/myorg/myrepo/issues/42/comments",
+		       REQUEST_ALLOW, NULL);
+	expect_request(&read.img, &any, "POST", "/repos/myorg/myrepo/issues/43/comments",
+		       REQUEST_DENY, NULL);
 	assert_int_equal(verdict(&read.img, "/x", "10.1.2.3", 443), CONNECT_DENY);
 	assert_int_equal(verdict(&read.img, "/x", "some.host", 443), CONNECT_PROXY);
 }
 
-/* ------------------------------------------------------------------------------------------ identity -- */
+/* ------------------------------------------------------------------------------------------
+ * identity -- */
 
 static void identity(void **state)
 {
@@ -129,8 +143,10 @@ static void identity(void **state)
 		"version: 1\n"
 		"network_policies:\n"
 		"  a: {endpoints: [{host: a.test, port: 1}], binaries: [{path: /usr/bin/curl}]}\n"
-		"  b: {endpoints: [{host: a.test, port: 2}], binaries: [{path: /usr/bin/only, ancestors: false}]}\n"
-		"  c: {endpoints: [{host: a.test, port: 3}], binaries: [{path: /usr/bin/taint, allow_tainted: true}]}\n"
+		"  b: {endpoints: [{host: a.test, port: 2}], binaries: [{path: /usr/bin/only, "
+		"ancestors: false}]}\n"
+		"  c: {endpoints: [{host: a.test, port: 3}], binaries: [{path: /usr/bin/taint, "
+		"allow_tainted: true}]}\n"
 		"  d: {endpoints: [{host: a.test, port: 4}], binaries: [{path: \"**\"}]}\n"
 		"  e: {endpoints: [{host: a.test, port: 5}], binaries: [{path: \"/**\"}]}\n"));
 
@@ -144,7 +160,8 @@ static void identity(void **state)
 	}
 }
 
-/* -------------------------------------------------------------------------------------- destinations -- */
+/* --------------------------------------------------------------------------------------
+ * destinations -- */
 
 static void hosts(void **state)
 {
@@ -154,25 +171,44 @@ static void hosts(void **state)
 		uint16_t port;
 		bool allowed;
 	} cases[] = {
-		{"x.example.com", 1, true},	 {"example.com", 1, false},
-		{"x.y.example.com", 1, false},	 {".example.com", 1, false},
-		{"X.EXAMPLE.COM.", 1, true},	 {"xexample.com", 1, false},
-		{"x.example.com", 2, true},	 {"x.y.example.com", 2, true},
-		{"example.com", 2, false},	 {"x..example.com", 2, false},
-		{"us-ai.googleapis.com", 3, true}, {"us-ai.x.googleapis.com", 3, false},
-		{"-ai.googleapis.com", 3, true}, {"ai.googleapis.com", 3, false},
-		{"localhost", 4, true},		 {"a.b", 4, false},
-		{"localhost", 5, true},		 {"a.b", 5, true},
-		{"10.1.2.3", 5, false},		 {"::1", 5, false},
-		{"10.20.30.40", 6, true},	 {"::ffff:10.20.30.40", 6, true},
-		{"[::ffff:10.20.30.40]", 6, true}, {"10.20.30.41", 6, false},
-		{"2001:db9::1", 7, true},	 {"[2001:DB9:0::1]", 7, true},
-		{"2001:db9::2", 7, false},	 {"named.test", 8, true},
-		{"10.9.255.1", 8, true},	 {"10.12.0.1", 8, false},
-		{"10.10.0.1", 8, true},		 {"fd00:1::5", 8, true},
-		{"fd01::5", 8, false},		 {"a\x01.b", 5, false},
-		{"a.b\\n", 5, true},		 {"", 5, false},
-		{"anything.test", 9, true},	 {"192.168.7.7", 9, true},
+		{"x.example.com", 1, true},
+		{"example.com", 1, false},
+		{"x.y.example.com", 1, false},
+		{".example.com", 1, false},
+		{"X.EXAMPLE.COM.", 1, true},
+		{"xexample.com", 1, false},
+		{"x.example.com", 2, true},
+		{"x.y.example.com", 2, true},
+		{"example.com", 2, false},
+		{"x..example.com", 2, false},
+		{"us-ai.googleapis.com", 3, true},
+		{"us-ai.x.googleapis.com", 3, false},
+		{"-ai.googleapis.com", 3, true},
+		{"ai.googleapis.com", 3, false},
+		{"localhost", 4, true},
+		{"a.b", 4, false},
+		{"localhost", 5, true},
+		{"a.b", 5, true},
+		{"10.1.2.3", 5, false},
+		{"::1", 5, false},
+		{"10.20.30.40", 6, true},
+		{"::ffff:10.20.30.40", 6, true},
+		{"[::ffff:10.20.30.40]", 6, true},
+		{"10.20.30.41", 6, false},
+		{"2001:db9::1", 7, true},
+		{"[2001:DB9:0::1]", 7, true},
+		{"2001:db9::2", 7, false},
+		{"named.test", 8, true},
+		{"10.9.255.1", 8, true},
+		{"10.12.0.1", 8, false},
+		{"10.10.0.1", 8, true},
+		{"fd00:1::5", 8, true},
+		{"fd01::5", 8, false},
+		{"a\x01.b", 5, false},
+		{"a.b\\n", 5, true},
+		{"", 5, false},
+		{"anything.test", 9, true},
+		{"192.168.7.7", 9, true},
 		{"192.168.8.7", 9, false},
 	};
 
@@ -189,11 +225,13 @@ static void hosts(void **state)
 		      "      - {host: \"**\", port: 5}\n"
 		      "      - {host: \"::ffff:10.20.30.40\", port: 6}\n"
 		      "      - {host: \"2001:db9::1\", port: 7}\n"
-		      "      - {host: named.test, port: 8, allowed_ips: [10.9.0.0/15, 10.10.0.0/15, \"fd00::/16\"]}\n"
+		      "      - {host: named.test, port: 8, allowed_ips: [10.9.0.0/15, "
+		      "10.10.0.0/15, \"fd00::/16\"]}\n"
 		      "      - {port: 9, allowed_ips: [192.168.7.0/24]}\n",
 		      &f);
 	for (size_t i = 0; i < ARRAY_LEN(cases); i++)
-		if ((verdict(&f.img, "/c", cases[i].host, cases[i].port) != CONNECT_DENY) != cases[i].allowed)
+		if ((verdict(&f.img, "/c", cases[i].host, cases[i].port) != CONNECT_DENY) !=
+		    cases[i].allowed)
 			fail_msg("%s port %u", cases[i].host, cases[i].port);
 }
 
@@ -208,9 +246,11 @@ static void treatment(void **state)
 	(void)state;
 	fixture_image("version: 1\n"
 		      "network_policies:\n"
-		      "  a: {binaries: [{path: /c}], endpoints: [{host: skip.test, port: 443, tls: skip}, "
+		      "  a: {binaries: [{path: /c}], endpoints: [{host: skip.test, port: 443, tls: "
+		      "skip}, "
 		      "{host: n.test, port: 1}]}\n"
-		      "  b: {binaries: [{path: /d}], endpoints: [{host: skip.test, port: 443, protocol: rest, "
+		      "  b: {binaries: [{path: /d}], endpoints: [{host: skip.test, port: 443, "
+		      "protocol: rest, "
 		      "access: full, allow_encoded_slash: true}]}\n"
 		      "  c: {binaries: [{path: /d}], endpoints: [{host: skip.test, port: 443}]}\n",
 		      &f);
@@ -239,7 +279,8 @@ static void treatment(void **state)
 	assert_false(n.any);
 }
 
-/* ----------------------------------------------------------------------------------------- addresses -- */
+/* -----------------------------------------------------------------------------------------
+ * addresses -- */
 
 static bool admits(const struct image *img, const char *name, uint16_t port, const char *addr,
 		   enum osh_addr_class want)
@@ -271,7 +312,8 @@ static void addresses(void **state)
 		      "    endpoints:\n"
 		      "      - {host: exact.test, port: 443}\n"
 		      "      - {host: \"*.wild.test\", port: 443}\n"
-		      "      - {host: listed.test, ports: [443, 8443], allowed_ips: [10.0.0.0/8, \"fd00::/8\"]}\n"
+		      "      - {host: listed.test, ports: [443, 8443], allowed_ips: [10.0.0.0/8, "
+		      "\"fd00::/8\"]}\n"
 		      "      - {host: listed.test, port: 80}\n",
 		      &f);
 	assert_true(admits(&f.img, "exact.test", 443, "93.184.216.34", OSH_ADDR_PUBLIC));
@@ -288,12 +330,15 @@ static void addresses(void **state)
 	assert_true(admits(&f.img, "listed.test", 443, "::ffff:10.200.0.1", OSH_ADDR_PRIVATE));
 	assert_true(admits(&f.img, "listed.test", 8443, "fd12::1", OSH_ADDR_PRIVATE));
 	assert_false(admits(&f.img, "listed.test", 443, "93.184.216.34", OSH_ADDR_PUBLIC));
-	assert_true(admits(&f.img, "listed.test", 0, "93.184.216.34", OSH_ADDR_PUBLIC)); /* port 80 */
+	assert_true(
+		admits(&f.img, "listed.test", 0, "93.184.216.34", OSH_ADDR_PUBLIC)); /* port 80 */
 	assert_false(admits(&f.img, "nobody.test", 0, "93.184.216.34", OSH_ADDR_PUBLIC));
-	assert_false(image_address_allowed(&f.img, &none, SLICE_LIT("exact.test"), 0, 4, public, &class));
+	assert_false(image_address_allowed(&f.img, &none, SLICE_LIT("exact.test"), 0, 4, public,
+					   &class));
 }
 
-/* ------------------------------------------------------------------------------------------- requests -- */
+/* -------------------------------------------------------------------------------------------
+ * requests -- */
 
 static void paths_and_methods(void **state)
 {
@@ -303,22 +348,38 @@ static void paths_and_methods(void **state)
 		const char *method, *target;
 		bool allowed;
 	} cases[] = {
-		{"GET", "/repos/a", true},	{"GET", "/repos/a/b", false},
-		{"GET", "/repos/", true},	{"GET", "/repos", false},
-		{"HEAD", "/repos/a", true},	{"get", "/repos/a", false},
-		{"GETX", "/repos/a", false},	{"PUT", "/deep/a/b/c", true},
-		{"PUT", "/deep/", true},	{"PUT", "/deep", false},
-		{"HEAD", "/deep/x", false},	{"A", "/x1", true},
-		{"B", "/xé", true},	{"C", "/x%20", true},
-		{"D", "/x12", false},		{"E", "/x", false},
-		{"GET", "/c/a", true},		{"GET", "/c/b", true},
-		{"GET", "/c/d", false},		{"GET", "/n/d", true},
-		{"GET", "/n/a", false},		{"GET", "/n/%E4%BD%A0", true},
-		{"GET", "/b/one", true},	{"GET", "/b/two", true},
-		{"GET", "/b/three", false},	{"GET", "/sp%20ace", true},
-		{"GET", "/%C3%A9t%C3%A9", true}, {"GET", "/%41t", true},
-		{"GET", "/At", true},		{"GET", "/s/end/x", true},
-		{"GET", "/s/a/b/end/x", true},	{"GET", "/s/end", false},
+		{"GET", "/repos/a", true},
+		{"GET", "/repos/a/b", false},
+		{"GET", "/repos/", true},
+		{"GET", "/repos", false},
+		{"HEAD", "/repos/a", true},
+		{"get", "/repos/a", false},
+		{"GETX", "/repos/a", false},
+		{"PUT", "/deep/a/b/c", true},
+		{"PUT", "/deep/", true},
+		{"PUT", "/deep", false},
+		{"HEAD", "/deep/x", false},
+		{"A", "/x1", true},
+		{"B", "/xé", true},
+		{"C", "/x%20", true},
+		{"D", "/x12", false},
+		{"E", "/x", false},
+		{"GET", "/c/a", true},
+		{"GET", "/c/b", true},
+		{"GET", "/c/d", false},
+		{"GET", "/n/d", true},
+		{"GET", "/n/a", false},
+		{"GET", "/n/%E4%BD%A0", true},
+		{"GET", "/b/one", true},
+		{"GET", "/b/two", true},
+		{"GET", "/b/three", false},
+		{"GET", "/sp%20ace", true},
+		{"GET", "/%C3%A9t%C3%A9", true},
+		{"GET", "/%41t", true},
+		{"GET", "/At", true},
+		{"GET", "/s/end/x", true},
+		{"GET", "/s/a/b/end/x", true},
+		{"GET", "/s/end", false},
 		{"GET", "/send/x", false},
 	};
 
@@ -356,28 +417,28 @@ static void paths_and_methods(void **state)
 	}
 }
 
-#define RULES(enforcement_a, enforcement_b)                                                         \
-	"version: 1\n"                                                                              \
-	"network_policies:\n"                                                                       \
-	"  a:\n"                                                                                    \
-	"    binaries: [{path: /c}, {path: /both}]\n"                                               \
-	"    endpoints:\n"                                                                          \
-	"      - host: a.test\n"                                                                    \
-	"        port: 443\n"                                                                       \
-	"        protocol: rest\n"                                                                  \
-	"        enforcement: " enforcement_a "\n"                                                  \
-	"        rules: [{allow: {method: GET, path: /**}}]\n"                                      \
-	"        deny_rules:\n"                                                                     \
-	"          - {path: /admin/**}\n"                                                           \
-	"          - {method: GET, query: {force: \"1\", how: \"h*\"}}\n"                           \
-	"  b:\n"                                                                                    \
-	"    binaries: [{path: /d}, {path: /both}]\n"                                               \
-	"    endpoints:\n"                                                                          \
-	"      - {host: a.test, port: 443, protocol: rest, access: read-write, enforcement: "       \
-	enforcement_b ",\n"                                                                         \
-	"         deny_rules: [{method: GET, path: /secret}]}\n"                                    \
-	"  c:\n"                                                                                    \
-	"    binaries: [{path: /both}]\n"                                                           \
+#define RULES(enforcement_a, enforcement_b)                                                        \
+	"version: 1\n"                                                                             \
+	"network_policies:\n"                                                                      \
+	"  a:\n"                                                                                   \
+	"    binaries: [{path: /c}, {path: /both}]\n"                                              \
+	"    endpoints:\n"                                                                         \
+	"      - host: a.test\n"                                                                   \
+	"        port: 443\n"                                                                      \
+	"        protocol: rest\n"                                                                 \
+	"        enforcement: " enforcement_a "\n"                                                 \
+	"        rules: [{allow: {method: GET, path: /**}}]\n"                                     \
+	"        deny_rules:\n"                                                                    \
+	"          - {path: /admin/**}\n"                                                          \
+	"          - {method: GET, query: {force: \"1\", how: \"h*\"}}\n"                          \
+	"  b:\n"                                                                                   \
+	"    binaries: [{path: /d}, {path: /both}]\n"                                              \
+	"    endpoints:\n"                                                                         \
+	"      - {host: a.test, port: 443, protocol: rest, access: read-write, "                   \
+	"enforcement: " enforcement_b ",\n"                                                        \
+	"         deny_rules: [{method: GET, path: /secret}]}\n"                                   \
+	"  c:\n"                                                                                   \
+	"    binaries: [{path: /both}]\n"                                                          \
 	"    endpoints: [{host: a.test, port: 443}]\n"
 
 static void deny_rules(void **state)
@@ -396,7 +457,8 @@ static void deny_rules(void **state)
 	assert_int_equal(d.rule_line, 12);
 	assert_int_equal(d.block, 0);
 	expect_request(&f.img, &c, "GET", "/secret", REQUEST_ALLOW, "GET /**");
-	/* a deny rule of any block that matched wins over every allow, and GET covers HEAD there too */
+	/* a deny rule of any block that matched wins over every allow, and GET covers HEAD there
+	 * too */
 	expect_request(&f.img, &both, "GET", "/secret", REQUEST_DENY, "GET /secret");
 	expect_request(&f.img, &both, "HEAD", "/secret", REQUEST_DENY, "GET /secret");
 	expect_request(&f.img, &both, "POST", "/secret", REQUEST_ALLOW, "access: read-write");
@@ -442,27 +504,31 @@ static void selectors(void **state)
 	const struct ask a = {"/c", "a.test", 443, NULL, false};
 
 	(void)state;
-	fixture_image("version: 1\n"
-		      "network_policies:\n"
-		      "  a:\n"
-		      "    binaries: [{path: /c}]\n"
-		      "    endpoints:\n"
-		      "      - {host: a.test, port: 443, protocol: rest, path: /ro/**, access: read-only,\n"
-		      "         deny_rules: [{path: /rw/no}]}\n"
-		      "      - {host: a.test, port: 443, protocol: rest, path: /rw/**, access: full}\n"
-		      "      - {host: a.test, port: 443, protocol: rest, path: /au/**, access: read-only,\n"
-		      "         enforcement: audit}\n",
-		      &f);
+	fixture_image(
+		"version: 1\n"
+		"network_policies:\n"
+		"  a:\n"
+		"    binaries: [{path: /c}]\n"
+		"    endpoints:\n"
+		"      - {host: a.test, port: 443, protocol: rest, path: /ro/**, access: "
+		"read-only,\n"
+		"         deny_rules: [{path: /rw/no}]}\n"
+		"      - {host: a.test, port: 443, protocol: rest, path: /rw/**, access: full}\n"
+		"      - {host: a.test, port: 443, protocol: rest, path: /au/**, access: "
+		"read-only,\n"
+		"         enforcement: audit}\n",
+		&f);
 	expect_request(&f.img, &a, "GET", "/ro/x", REQUEST_ALLOW, NULL);
 	expect_request(&f.img, &a, "POST", "/ro/x", REQUEST_DENY, NULL);
 	expect_request(&f.img, &a, "POST", "/rw/x", REQUEST_ALLOW, NULL);
-	expect_request(&f.img, &a, "POST", "/rw/no", REQUEST_ALLOW, NULL); /* the other's deny rule */
+	expect_request(&f.img, &a, "POST", "/rw/no", REQUEST_ALLOW,
+		       NULL); /* the other's deny rule */
 	expect_request(&f.img, &a, "POST", "/au/x", REQUEST_AUDIT, NULL);
 	expect_request(&f.img, &a, "GET", "/elsewhere", REQUEST_DENY, "");
 }
 
-/* Sixty rules for whole subtrees on either side: no state for every subset, and the first rule in the file is the one
- * that is named. */
+/* Sixty rules for whole subtrees on either side: no state for every subset, and the first rule in
+ * the file is the one that is named. */
 static void many_subtrees(void **state)
 {
 	_cleanup_(fixture_image_done) struct fixture_image f = {0};
@@ -473,11 +539,14 @@ static void many_subtrees(void **state)
 
 	(void)state;
 	assert_non_null(out);
-	fprintf(out, "version: 1\nnetwork_policies:\n  b:\n    binaries: [{path: /c}]\n    endpoints:\n"
-		     "      - host: a.test\n        port: 443\n        protocol: rest\n        rules:\n");
+	fprintf(out,
+		"version: 1\nnetwork_policies:\n  b:\n    binaries: [{path: /c}]\n    endpoints:\n"
+		"      - host: a.test\n        port: 443\n        protocol: rest\n        "
+		"rules:\n");
 	for (int i = 0; i < 60; i++)
 		fprintf(out, "          - allow: {method: GET, path: \"/**/al%d/**\"}\n", i);
-	fprintf(out, "          - allow: {method: GET, path: \"/q\", query: {a: b}}\n        deny_rules:\n"
+	fprintf(out, "          - allow: {method: GET, path: \"/q\", query: {a: b}}\n        "
+		     "deny_rules:\n"
 		     "          - {path: \"/**/al1/**\", query: {stop: \"1\"}}\n");
 	for (int i = 0; i < 60; i++)
 		fprintf(out, "          - {path: \"/**/no%d/**\"}\n", i);
@@ -528,12 +597,18 @@ static void odd_requests(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(default_policy), cmocka_unit_test(other_examples),
-		cmocka_unit_test(identity),	  cmocka_unit_test(hosts),
-		cmocka_unit_test(treatment),	  cmocka_unit_test(addresses),
-		cmocka_unit_test(paths_and_methods), cmocka_unit_test(deny_rules),
-		cmocka_unit_test(audit),	  cmocka_unit_test(selectors),
-		cmocka_unit_test(odd_requests),	  cmocka_unit_test(many_subtrees),
+		cmocka_unit_test(default_policy),
+		cmocka_unit_test(other_examples),
+		cmocka_unit_test(identity),
+		cmocka_unit_test(hosts),
+		cmocka_unit_test(treatment),
+		cmocka_unit_test(addresses),
+		cmocka_unit_test(paths_and_methods),
+		cmocka_unit_test(deny_rules),
+		cmocka_unit_test(audit),
+		cmocka_unit_test(selectors),
+		cmocka_unit_test(odd_requests),
+		cmocka_unit_test(many_subtrees),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

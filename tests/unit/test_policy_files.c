@@ -2,8 +2,9 @@
 /*
  * test_policy_files.c - policies from files, and the links behind binary paths.
  *
- * Both are small pieces of user/ that need nothing of the rest of it, so they are tested here with the library that
- * they belong to.  The link tests build a tree of their own; as root they ask on behalf of another uid.
+ * Both are small pieces of user/ that need nothing of the rest of it, so they are tested here with
+ * the library that they belong to.  The link tests build a tree of their own; as root they ask on
+ * behalf of another uid.
  */
 #include "user/binlinks.c"
 #include "user/policy_file.c"
@@ -13,8 +14,8 @@
 #define UID 61234
 #define GID 61235
 
-/* A directory of this test's own: /tmp itself is writable for all, so links are looked for in a private root that is
- * trusted only where the test can make it so. */
+/* A directory of this test's own: /tmp itself is writable for all, so links are looked for in a
+ * private root that is trusted only where the test can make it so. */
 static char base[64];
 
 static void in_base(char out[256], const char *name)
@@ -129,16 +130,17 @@ static void links(void **state)
 
 static void aliases(void **state)
 {
-	_cleanup_(policy_freep) struct policy *p = fixture_policy(slice_str(
-		"version: 1\nnetwork_policies:\n"
-		"  a: {endpoints: [{host: a.test, port: 1}], binaries: [{path: /proc/self/exe}, {path: \"/bin/*\"}, "
-		"{path: /nonexistent/x}]}\n"));
+	_cleanup_(policy_freep) struct policy *p =
+		fixture_policy(slice_str("version: 1\nnetwork_policies:\n"
+					 "  a: {endpoints: [{host: a.test, port: 1}], binaries: "
+					 "[{path: /proc/self/exe}, {path: \"/bin/*\"}, "
+					 "{path: /nonexistent/x}]}\n"));
 
 	(void)state;
 	assert_int_equal(binlinks_resolve(p, UID, GID, NULL, 0), 0);
 }
 
-/* ------------------------------------------------------------------------------------------- files -- */
+/* -------------------------------------------------------------------------------- files -- */
 
 static void load_fails(const char *path, int error, const char *message)
 {
@@ -159,7 +161,8 @@ static void files(void **state)
 	size_t n = 0;
 
 	(void)state;
-	load_fails("/nonexistent/policy.yaml", -ENOENT, "cannot be read: No such file or directory");
+	load_fails("/nonexistent/policy.yaml", -ENOENT,
+		   "cannot be read: No such file or directory");
 	load_fails("/", -EISDIR, "is a directory, not a policy file");
 	load_fails("/dev/zero", -EFBIG, "larger than 4 MiB, which no policy may be");
 	load_fails("/dev/null", -EINVAL, "empty: a policy begins with 'version: 1'");

@@ -2,8 +2,9 @@
 /*
  * test_policy_glob.c - automata against a matcher that is too simple to be wrong.
  *
- * Random patterns over a small alphabet, several at a time in one automaton, on random inputs: the set of patterns
- * that the automaton reports must be exactly the set that the backtracking matcher finds.
+ * Random patterns over a small alphabet, several at a time in one automaton, on random inputs: the
+ * set of patterns that the automaton reports must be exactly the set that the backtracking matcher
+ * finds.
  */
 #include "policy/glob.h"
 #include "tests/unit/policy_fixture.h"
@@ -61,7 +62,9 @@ static bool simple_match(const char *p, const char *s, bool segments, bool behin
 
 static void random_pattern(uint64_t *seed, char *out)
 {
-	static const char *const pieces[] = {"a", "b", "/a", "/b", "*", "**", "?", "[ab]", "[!a]", "/**/", "/*"};
+	static const char *const pieces[] = {
+		"a", "b", "/a", "/b", "*", "**", "?", "[ab]", "[!a]", "/**/", "/*",
+	};
 	size_t n = 1 + rnd(seed, 6);
 
 	strcpy(out, "/");
@@ -107,7 +110,8 @@ static uint32_t run(const struct dfa *d, uint32_t s, const char *in)
 	for (; *in && s; in++) {
 		size_t at = d->state[s].base + (uint8_t)*in;
 
-		s = at < d->comb.n && d->comb.cell[at].check == s ? d->comb.cell[at].next : d->state[s].def;
+		s = at < d->comb.n && d->comb.cell[at].check == s ? d->comb.cell[at].next
+								  : d->state[s].def;
 	}
 	return d->state[s].accept;
 }
@@ -137,7 +141,8 @@ static void one_round(uint64_t *seed, enum glob_kind kind)
 		for (uint32_t i = 0; i < PATTERNS; i++)
 			want |= (uint32_t)simple_match(p[i], in, kind != GLOB_QUERY, false) << i;
 		if (got != want)
-			fail_msg("'%s' on %s %s %s %s: %x, not %x", in, p[0], p[1], p[2], p[3], got, want);
+			fail_msg("'%s' on %s %s %s %s: %x, not %x", in, p[0], p[1], p[2], p[3], got,
+				 want);
 	}
 }
 
@@ -159,19 +164,22 @@ static void blow_up(void **state)
 	size_t n;
 
 	(void)state;
-	p = fixture_policy(slice_str("version: 1\nnetwork_policies:\n  b:\n"
-				     "    endpoints: [{host: a.b, port: 1}]\n"
-				     "    binaries: [{path: \"/**a??????????????????????????????b\"}]\n"));
+	p = fixture_policy(
+		slice_str("version: 1\nnetwork_policies:\n  b:\n"
+			  "    endpoints: [{host: a.b, port: 1}]\n"
+			  "    binaries: [{path: \"/**a??????????????????????????????b\"}]\n"));
 	assert_int_equal(policy_compile(p, &d, &image, &n), -E2BIG);
 	assert_int_equal(d.n, 1);
-	assert_string_equal(d.v[0].message,
-			    "the wildcards of the binary paths multiply beyond the limit (262144 states and "
-			    "8 for each character); use fewer '?' and '[...]' behind a '*'");
+	assert_string_equal(
+		d.v[0].message,
+		"the wildcards of the binary paths multiply beyond the limit (262144 states and "
+		"8 for each character); use fewer '?' and '[...]' behind a '*'");
 	/* many stars alone stay small */
 	p = policy_free(p);
-	p = fixture_policy(slice_str("version: 1\nnetwork_policies:\n  b:\n"
-				     "    endpoints: [{host: a.b, port: 1}]\n"
-				     "    binaries: [{path: \"/**a**b**c**d**e**f**g**h**i**j**k**l**m\"}]\n"));
+	p = fixture_policy(slice_str(
+		"version: 1\nnetwork_policies:\n  b:\n"
+		"    endpoints: [{host: a.b, port: 1}]\n"
+		"    binaries: [{path: \"/**a**b**c**d**e**f**g**h**i**j**k**l**m\"}]\n"));
 	assert_int_equal(policy_compile(p, &d, &image, &n), 0);
 	assert_true(n < 100000);
 	free(image);
@@ -188,9 +196,11 @@ static void many_hosts(void **state)
 
 	(void)state;
 	assert_non_null(out);
-	fprintf(out, "version: 1\nnetwork_policies:\n  b:\n    binaries: [{path: /c}]\n    endpoints:\n");
+	fprintf(out, "version: 1\nnetwork_policies:\n  b:\n    binaries: [{path: /c}]\n    "
+		     "endpoints:\n");
 	for (unsigned int i = 0; i < 10000; i++)
-		fprintf(out, "      - {host: host-%x.example-%u.com, port: %u}\n", i * 2654435761u, i % 97, 1000 + i % 7);
+		fprintf(out, "      - {host: host-%x.example-%u.com, port: %u}\n", i * 2654435761u,
+			i % 97, 1000 + i % 7);
 	fclose(out);
 	fixture_image(text, &f);
 	free(text);
@@ -198,10 +208,15 @@ static void many_hosts(void **state)
 	for (unsigned int i = 0; i < 10000; i += 37) {
 		char host[64];
 
-		(void)snprintf(host, sizeof(host), "host-%x.example-%u.com", i * 2654435761u, i % 97);
-		fixture_connect(&f.img, &(struct ask){"/c", host, (uint16_t)(1000 + i % 7), NULL, false}, &c);
+		(void)snprintf(host, sizeof(host), "host-%x.example-%u.com", i * 2654435761u,
+			       i % 97);
+		fixture_connect(&f.img,
+				&(struct ask){"/c", host, (uint16_t)(1000 + i % 7), NULL, false},
+				&c);
 		assert_int_equal(c.verdict, CONNECT_NATIVE);
-		fixture_connect(&f.img, &(struct ask){"/c", host, (uint16_t)(1001 + i % 7), NULL, false}, &c);
+		fixture_connect(&f.img,
+				&(struct ask){"/c", host, (uint16_t)(1001 + i % 7), NULL, false},
+				&c);
 		assert_int_equal(c.verdict, CONNECT_DENY);
 	}
 }

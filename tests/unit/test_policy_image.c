@@ -1,16 +1,18 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* test_policy_image.c - the layout that the kernel programs read, and images that must be refused. */
+/* test_policy_image.c - the layout that the kernel programs read, and images that must be refused.
+ */
 #include "policy/image.h"
 #include "tests/unit/policy_fixture.h"
 
-static const char text[] = "version: 1\n"
-			   "network_policies:\n"
-			   "  a:\n"
-			   "    binaries: [{path: /c}, {path: /d, ancestors: false}]\n"
-			   "    endpoints: [{host: a.b.c, port: 443}, {host: 10.1.2.3, port: 80, tls: skip}]\n"
-			   "  b:\n"
-			   "    binaries: [{path: \"**\"}]\n"
-			   "    endpoints: [{host: \"**.b.c\", port: 443, protocol: rest, access: full}]\n";
+static const char text[] =
+	"version: 1\n"
+	"network_policies:\n"
+	"  a:\n"
+	"    binaries: [{path: /c}, {path: /d, ancestors: false}]\n"
+	"    endpoints: [{host: a.b.c, port: 443}, {host: 10.1.2.3, port: 80, tls: skip}]\n"
+	"  b:\n"
+	"    binaries: [{path: \"**\"}]\n"
+	"    endpoints: [{host: \"**.b.c\", port: 443, protocol: rest, access: full}]\n";
 
 /* The walk of abi.h, written down a second time. */
 static uint32_t walk(const uint8_t *p, const struct osh_img_dfa *d, const char *in, size_t n)
@@ -52,16 +54,19 @@ static void layout(void **state)
 	dst = (const void *)(f.p + h->dstset_off);
 
 	a = walk(f.p, &h->bin, "/c", 2);
-	assert_true(bin[a].self[0] == 3 && bin[a].anc[0] == 3 && bin[a].tself[0] == 2 && bin[a].tanc[0] == 2);
+	assert_true(bin[a].self[0] == 3 && bin[a].anc[0] == 3 && bin[a].tself[0] == 2 &&
+		    bin[a].tanc[0] == 2);
 	a = walk(f.p, &h->bin, "/d", 2);
 	assert_true(bin[a].self[0] == 3 && bin[a].anc[0] == 2 && bin[a].tself[0] == 2);
 	a = walk(f.p, &h->bin, "/e", 2);
 	assert_true(bin[a].self[0] == 2 && bin[a].self[1] == 0);
 
 	a = walk(f.p, &h->dst, "na.b.c\0\1\xbb", 9);
-	assert_true(dst[a].any[0] == 3 && dst[a].native[0] == 1 && dst[a].proxy[0] == 2 && dst[a].neps == 2);
+	assert_true(dst[a].any[0] == 3 && dst[a].native[0] == 1 && dst[a].proxy[0] == 2 &&
+		    dst[a].neps == 2);
 	a = walk(f.p, &h->dst, "na.b.c\0", 7);
-	assert_true(dst[a].any[0] == 3 && dst[a].native[0] == 1 && dst[a].proxy[0] == 2 && dst[a].neps == 0);
+	assert_true(dst[a].any[0] == 3 && dst[a].native[0] == 1 && dst[a].proxy[0] == 2 &&
+		    dst[a].neps == 0);
 	a = walk(f.p, &h->dst, "nx.b.c\0\1\xbb", 9);
 	assert_true(dst[a].any[0] == 2 && dst[a].neps == 1);
 	assert_int_equal(*(const uint32_t *)(const void *)(f.p + dst[a].eps_off), 2);
@@ -125,7 +130,7 @@ static void refused(void **state)
 	fixture_image(text, &f);
 	h = (struct osh_img_hdr *)(void *)f.p;
 	good = *h;
-#define REFUSES(change)                                                                             \
+#define REFUSES(change)                                                                            \
 	do {                                                                                       \
 		change;                                                                            \
 		assert_int_equal(image_open(&img, f.p, f.n), -EBADMSG);                            \

@@ -2,8 +2,8 @@
 /*
  * test_policy_parse.c - what is said about good and bad policies, word for word.
  *
- * With POLICY_TEST_WRITE=FILE in the environment the bad corpus is written out again with the messages of today, to
- * be read and committed by a person.
+ * With POLICY_TEST_WRITE=FILE in the environment the bad corpus is written out again with the
+ * messages of today, to be read and committed by a person.
  */
 #include "tests/unit/policy_fixture.h"
 
@@ -28,7 +28,8 @@ static bool next_section(const char **at, struct section *ret)
 		return false;
 	line = strchr(begin, '\n') + 1;
 	dashes = line - 1;
-	/* a document marker "---" may stand in the text: the last one before the next section counts */
+	/* a document marker "---" may stand in the text: the last one before the next section
+	 * counts */
 	end = strstr(line, "\n=== ");
 	end = end ? end + 1 : line + strlen(line);
 	for (const char *p = line - 1; p && p + 5 <= end; p = strstr(p + 1, "\n---\n"))
@@ -79,13 +80,13 @@ static void bad(void **state)
 
 		count++;
 		if (out)
-			fprintf(out, "=== %.*s\n%.*s---\n%s\n\n", (int)s.name.n, (const char *)s.name.p,
-				(int)s.text.n, (const char *)s.text.p, got);
+			fprintf(out, "=== %.*s\n%.*s---\n%s\n\n", (int)s.name.n,
+				(const char *)s.name.p, (int)s.text.n, (const char *)s.text.p, got);
 		if (slice_eq_str(s.expect, got) && s.expect.n)
 			continue;
 		wrong++;
-		print_error("=== %.*s\nexpected:\n%.*s\ngot:\n%s\n", (int)s.name.n, (const char *)s.name.p,
-			    (int)s.expect.n, (const char *)s.expect.p, got);
+		print_error("=== %.*s\nexpected:\n%.*s\ngot:\n%s\n", (int)s.name.n,
+			    (const char *)s.name.p, (int)s.expect.n, (const char *)s.expect.p, got);
 	}
 	if (out)
 		fflush(out);
@@ -115,9 +116,9 @@ static void good(void **state)
 static void examples(void **state)
 {
 	static const char *const files[] = {
-		"examples/default.yaml",	 "examples/deny-all.yaml",
-		"examples/github-push.yaml",	 "examples/github-readonly.yaml",
-		"examples/granular.yaml",	 "examples/read-everything-one-post.yaml",
+		"examples/default.yaml",     "examples/deny-all.yaml",
+		"examples/github-push.yaml", "examples/github-readonly.yaml",
+		"examples/granular.yaml",    "examples/read-everything-one-post.yaml",
 		"policy/default.yaml",
 	};
 
@@ -129,7 +130,7 @@ static void examples(void **state)
 	}
 }
 
-/* ------------------------------------------------------------------------------- whole-file limits -- */
+/* -------------------------------------------------------------------- whole-file limits -- */
 
 static void expect_only(struct slice text, const char *expect)
 {
@@ -173,9 +174,10 @@ static void alias_bomb(void **state)
 	for (int i = 1; i < 10; i++) {
 		size_t n = strlen(text);
 
-		(void)snprintf(text + n, sizeof(text) - n,
-			       "a%d: &a%d [*a%d, *a%d, *a%d, *a%d, *a%d, *a%d, *a%d, *a%d, *a%d, *a%d]\n", i, i,
-			       i - 1, i - 1, i - 1, i - 1, i - 1, i - 1, i - 1, i - 1, i - 1, i - 1);
+		(void)snprintf(
+			text + n, sizeof(text) - n,
+			"a%d: &a%d [*a%d, *a%d, *a%d, *a%d, *a%d, *a%d, *a%d, *a%d, *a%d, *a%d]\n",
+			i, i, i - 1, i - 1, i - 1, i - 1, i - 1, i - 1, i - 1, i - 1, i - 1, i - 1);
 	}
 	expect_only(slice_str(text), "8:58: aliases expand this to more than 4000000 nodes");
 }
@@ -218,15 +220,16 @@ static void too_many_blocks(void **state)
 	free(text);
 }
 
-/* ------------------------------------------------------------------------------- static sections -- */
+/* ---------------------------------------------------------------------- static sections -- */
 
 static void static_sections(void **state)
 {
-	_cleanup_(policy_freep) struct policy *p = fixture_policy(slice_str(
-		"version: 1\n"
-		"filesystem_policy: {read_only: [/usr/, //lib/./x], read_write: [/a], unix_sockets: [/run/s]}\n"
-		"landlock: {compatibility: hard_requirement}\n"
-		"process: {run_as_user: 01000, run_as_group: staff}\n"));
+	_cleanup_(policy_freep) struct policy *p =
+		fixture_policy(slice_str("version: 1\n"
+					 "filesystem_policy: {read_only: [/usr/, //lib/./x], "
+					 "read_write: [/a], unix_sockets: [/run/s]}\n"
+					 "landlock: {compatibility: hard_requirement}\n"
+					 "process: {run_as_user: 01000, run_as_group: staff}\n"));
 	const struct policy_static *s = policy_static(p);
 
 	(void)state;
@@ -253,8 +256,9 @@ static const char *differs(const char *a, const char *b)
 
 static void static_differs(void **state)
 {
-	static const char base[] = "version: 1\nfilesystem_policy: {read_only: [/a, /b], read_write: [/c]}\n"
-				   "process: {run_as_user: u}\n";
+	static const char base[] =
+		"version: 1\nfilesystem_policy: {read_only: [/a, /b], read_write: [/c]}\n"
+		"process: {run_as_user: u}\n";
 
 	(void)state;
 	assert_null(differs(base, "version: 1\n"));
@@ -262,23 +266,29 @@ static void static_differs(void **state)
 	assert_null(differs(base, "version: 1\nfilesystem_policy: {include_workdir: true, "
 				  "read_only: [/b/, /a, /b], read_write: [/c]}\n"));
 	assert_null(differs("version: 1\n", "version: 1\nfilesystem_policy: {read_only: []}\n"));
-	assert_string_equal(differs(base, "version: 1\nfilesystem_policy: {read_only: [/a], read_write: [/c]}\n"),
-			    "filesystem_policy.read_only");
-	assert_string_equal(differs(base, "version: 1\nfilesystem_policy: {include_workdir: false}\n"),
-			    "filesystem_policy.include_workdir");
-	assert_string_equal(differs(base, "version: 1\nlandlock: {compatibility: hard_requirement}\n"),
-			    "landlock.compatibility");
+	assert_string_equal(
+		differs(base,
+			"version: 1\nfilesystem_policy: {read_only: [/a], read_write: [/c]}\n"),
+		"filesystem_policy.read_only");
+	assert_string_equal(
+		differs(base, "version: 1\nfilesystem_policy: {include_workdir: false}\n"),
+		"filesystem_policy.include_workdir");
+	assert_string_equal(
+		differs(base, "version: 1\nlandlock: {compatibility: hard_requirement}\n"),
+		"landlock.compatibility");
 	assert_string_equal(differs(base, "version: 1\nprocess: {run_as_user: v}\n"),
 			    "process.run_as_user");
-	assert_string_equal(differs(base, "version: 1\nprocess: {run_as_user: u, run_as_group: g}\n"),
-			    "process.run_as_group");
+	assert_string_equal(
+		differs(base, "version: 1\nprocess: {run_as_user: u, run_as_group: g}\n"),
+		"process.run_as_group");
 }
 
 static void binaries(void **state)
 {
 	_cleanup_(policy_freep) struct policy *p = fixture_policy(slice_str(
 		"version: 1\nnetwork_policies:\n"
-		"  a: {endpoints: [{host: a.b.c, port: 1}], binaries: [{path: /bin/sh}, {path: \"/x/*\"}]}\n"
+		"  a: {endpoints: [{host: a.b.c, port: 1}], binaries: [{path: /bin/sh}, {path: "
+		"\"/x/*\"}]}\n"
 		"  b: {endpoints: [{host: a.b.c, port: 1}], binaries: [{path: /bin/sh}]}\n"));
 	struct policy_binary b;
 	size_t blocks, endpoints;
@@ -303,12 +313,18 @@ static void binaries(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(bad),		   cmocka_unit_test(good),
-		cmocka_unit_test(examples),	   cmocka_unit_test(not_utf8),
-		cmocka_unit_test(too_large),	   cmocka_unit_test(too_deep),
-		cmocka_unit_test(alias_bomb),	   cmocka_unit_test(many_errors),
-		cmocka_unit_test(too_many_blocks), cmocka_unit_test(static_sections),
-		cmocka_unit_test(static_differs),  cmocka_unit_test(binaries),
+		cmocka_unit_test(bad),
+		cmocka_unit_test(good),
+		cmocka_unit_test(examples),
+		cmocka_unit_test(not_utf8),
+		cmocka_unit_test(too_large),
+		cmocka_unit_test(too_deep),
+		cmocka_unit_test(alias_bomb),
+		cmocka_unit_test(many_errors),
+		cmocka_unit_test(too_many_blocks),
+		cmocka_unit_test(static_sections),
+		cmocka_unit_test(static_differs),
+		cmocka_unit_test(binaries),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* test_policy_target.c - request targets and queries beyond the vectors: limits, absolute form, decoding. */
+/* test_policy_target.c - request targets and queries beyond the vectors: limits, absolute form,
+ * decoding. */
 #include "tests/unit/policy_fixture.h"
 
 static enum target_error canon(const char *raw, struct canonical_target *t)
@@ -57,14 +58,19 @@ static void length(void **state)
 	(void)state;
 	memset(raw, 'a', sizeof(raw));
 	raw[0] = '/';
-	assert_int_equal(canonical_target((struct slice){(uint8_t *)raw, TARGET_PATH_MAX}, false, &t), TARGET_OK);
+	assert_int_equal(
+		canonical_target((struct slice){(uint8_t *)raw, TARGET_PATH_MAX}, false, &t),
+		TARGET_OK);
 	assert_int_equal(t.path_n, TARGET_PATH_MAX);
-	assert_int_equal(canonical_target((struct slice){(uint8_t *)raw, TARGET_PATH_MAX + 1}, false, &t),
-			 TARGET_TOO_LONG);
+	assert_int_equal(
+		canonical_target((struct slice){(uint8_t *)raw, TARGET_PATH_MAX + 1}, false, &t),
+		TARGET_TOO_LONG);
 	memset(raw + 1, '"', sizeof(raw) - 1); /* each grows to three bytes */
-	assert_int_equal(canonical_target((struct slice){(uint8_t *)raw, 1366}, false, &t), TARGET_OK);
+	assert_int_equal(canonical_target((struct slice){(uint8_t *)raw, 1366}, false, &t),
+			 TARGET_OK);
 	assert_int_equal(t.path_n, 4096);
-	assert_int_equal(canonical_target((struct slice){(uint8_t *)raw, 1367}, false, &t), TARGET_TOO_LONG);
+	assert_int_equal(canonical_target((struct slice){(uint8_t *)raw, 1367}, false, &t),
+			 TARGET_TOO_LONG);
 }
 
 static void dots(void **state)
@@ -92,7 +98,8 @@ static void queries(void **state)
 	size_t n = 9;
 
 	(void)state;
-	assert_int_equal(parse_query(SLICE_LIT("a=1&&b=x+y%26&c&=d"), p, 4, &n, buf, sizeof(buf)), 0);
+	assert_int_equal(parse_query(SLICE_LIT("a=1&&b=x+y%26&c&=d"), p, 4, &n, buf, sizeof(buf)),
+			 0);
 	assert_int_equal(n, 4);
 	assert_true(slice_eq_str(p[0].name, "a") && slice_eq_str(p[0].value, "1"));
 	assert_true(slice_eq_str(p[1].name, "b") && slice_eq_str(p[1].value, "x y&"));
@@ -103,7 +110,8 @@ static void queries(void **state)
 	assert_int_equal(parse_query(SLICE_LIT(""), p, 4, &n, buf, sizeof(buf)), 0);
 	assert_int_equal(n, 0);
 	assert_int_equal(parse_query(SLICE_LIT("a&b&c&d&e"), p, 4, &n, buf, sizeof(buf)), -E2BIG);
-	assert_int_equal(parse_query(SLICE_LIT("aaaaaaaaaaaaaaaaa"), p, 4, &n, buf, sizeof(buf)), -E2BIG);
+	assert_int_equal(parse_query(SLICE_LIT("aaaaaaaaaaaaaaaaa"), p, 4, &n, buf, sizeof(buf)),
+			 -E2BIG);
 	assert_int_equal(parse_query(SLICE_LIT("a=%4"), p, 4, &n, buf, sizeof(buf)), -EBADMSG);
 	assert_int_equal(parse_query(SLICE_LIT("a=%00"), p, 4, &n, buf, sizeof(buf)), -EBADMSG);
 	assert_int_equal(parse_query(SLICE_LIT("%zz=a"), p, 4, &n, buf, sizeof(buf)), -EBADMSG);
@@ -112,8 +120,9 @@ static void queries(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(absolute_form), cmocka_unit_test(bytes), cmocka_unit_test(length),
-		cmocka_unit_test(dots),		 cmocka_unit_test(queries),
+		cmocka_unit_test(absolute_form), cmocka_unit_test(bytes),
+		cmocka_unit_test(length),	 cmocka_unit_test(dots),
+		cmocka_unit_test(queries),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* test_policy_vectors.c - every case of tests/data/vectors: decisions judged by an independent evaluator. */
+/* test_policy_vectors.c - every case of tests/data/vectors: decisions judged by an independent
+ * evaluator. */
 #include "tests/unit/policy_fixture.h"
 
 #define VECTORS "tests/data/vectors"
@@ -11,7 +12,8 @@ static struct slice text_of(const struct ynode *map, const char *key)
 	return n ? n->s : (struct slice){NULL, 0};
 }
 
-/* ---------------------------------------------------------------------------------------- decisions -- */
+/* ----------------------------------------------------------------------------------------
+ * decisions -- */
 
 #define ANCESTORS 16
 #define PAIRS 64
@@ -85,7 +87,8 @@ static size_t run_decisions(const char *dir)
 	fixture_image_file(path, &f);
 	(void)snprintf(path, sizeof(path), "%s/cases.yaml", dir);
 	_cleanup_free_ char *text = fixture_read(path, &n);
-	assert_int_equal(yaml_tree_read(&a, (struct slice){(const uint8_t *)text, n}, &d, &root), 0);
+	assert_int_equal(yaml_tree_read(&a, (struct slice){(const uint8_t *)text, n}, &d, &root),
+			 0);
 	cases = fixture_get(root, "cases");
 	assert_non_null(cases);
 	for (uint32_t i = 0; i < cases->n; i++) {
@@ -117,7 +120,8 @@ static void decisions(void **state)
 	assert_int_equal(total, 1295);
 }
 
-/* -------------------------------------------------------------------------------------------- paths -- */
+/* --------------------------------------------------------------------------------------------
+ * paths -- */
 
 static bool run_path(const struct ynode *n)
 {
@@ -134,7 +138,8 @@ static bool run_path(const struct ynode *n)
 		ok = e == TARGET_OK && slice_eq_str(text_of(n, "path"), t.path) &&
 		     (!query.n || slice_eq(query, t.query));
 	if (!ok)
-		print_error("%.*s: got %s '%s'\n", SLICE_ARG(target), target_error_string(e), t.path);
+		print_error("%.*s: got %s '%s'\n", SLICE_ARG(target), target_error_string(e),
+			    t.path);
 	return ok;
 }
 
@@ -148,7 +153,8 @@ static void paths(void **state)
 	_cleanup_free_ char *text = fixture_read(VECTORS "/paths.yaml", &n);
 
 	(void)state;
-	assert_int_equal(yaml_tree_read(&a, (struct slice){(const uint8_t *)text, n}, &d, &root), 0);
+	assert_int_equal(yaml_tree_read(&a, (struct slice){(const uint8_t *)text, n}, &d, &root),
+			 0);
 	cases = fixture_get(root, "cases");
 	assert_non_null(cases);
 	for (uint32_t i = 0; i < cases->n; i++)
