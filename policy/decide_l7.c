@@ -87,8 +87,7 @@ static bool conds_hold(const struct image *img, const struct img_rule *rule,
 	return true;
 }
 
-/* -------------------------------------------------------------------------------------- one
- * endpoint -- */
+/* ------------------------------------------------------------------------- one endpoint -- */
 
 /* What one endpoint says: the first rule that denies, or else the first that allows. */
 struct opinion {

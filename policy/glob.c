@@ -376,8 +376,7 @@ static int add_plain(struct glob *g, struct slice p)
 	return 0;
 }
 
-/* --------------------------------------------------------------------------------------------
- * braces -- */
+/* ------------------------------------------------------------------------------- braces -- */
 
 /* First '{' outside "[...]", or p.n. */
 static size_t find_brace(struct slice p)

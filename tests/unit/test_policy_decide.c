@@ -23,8 +23,7 @@ static void expect_request(const struct image *img, const struct ask *a, const c
 		assert_string_equal(d.rule, rule);
 }
 
-/* ------------------------------------------------------------------------------- the built-in
- * default -- */
+/* ----------------------------------------------------------------- the built-in default -- */
 
 static void default_policy(void **state)
 {
@@ -113,8 +112,7 @@ static void other_examples(void **state)
 	assert_int_equal(verdict(&read.img, "/x", "some.host", 443), CONNECT_PROXY);
 }
 
-/* ------------------------------------------------------------------------------------------
- * identity -- */
+/* ----------------------------------------------------------------------------- identity -- */
 
 static void identity(void **state)
 {
@@ -160,8 +158,7 @@ static void identity(void **state)
 	}
 }
 
-/* --------------------------------------------------------------------------------------
- * destinations -- */
+/* ------------------------------------------------------------------------- destinations -- */
 
 static void hosts(void **state)
 {
@@ -279,8 +276,7 @@ static void treatment(void **state)
 	assert_false(n.any);
 }
 
-/* -----------------------------------------------------------------------------------------
- * addresses -- */
+/* ---------------------------------------------------------------------------- addresses -- */
 
 static bool admits(const struct image *img, const char *name, uint16_t port, const char *addr,
 		   enum osh_addr_class want)
@@ -337,8 +333,7 @@ static void addresses(void **state)
 					   &class));
 }
 
-/* -------------------------------------------------------------------------------------------
- * requests -- */
+/* ----------------------------------------------------------------------------- requests -- */
 
 static void paths_and_methods(void **state)
 {

@@ -12,8 +12,7 @@ static struct slice text_of(const struct ynode *map, const char *key)
 	return n ? n->s : (struct slice){NULL, 0};
 }
 
-/* ----------------------------------------------------------------------------------------
- * decisions -- */
+/* ---------------------------------------------------------------------------- decisions -- */
 
 #define ANCESTORS 16
 #define PAIRS 64
@@ -120,8 +119,7 @@ static void decisions(void **state)
 	assert_int_equal(total, 1295);
 }
 
-/* --------------------------------------------------------------------------------------------
- * paths -- */
+/* -------------------------------------------------------------------------------- paths -- */
 
 static bool run_path(const struct ynode *n)
 {
