@@ -59,6 +59,15 @@ run "${OSHC[@]}" exec "${PFX}gone" -- true
 check "exec in a sandbox that is gone: 125" rc_is 125
 
 section "several at once"
+rm -f "$T"/par.*
+PIDS=()
+for i in 1 2 3 4; do
+	(cd "$W" && for k in 1 2 3 4 5; do "${OSHC[@]}" run --policy "$NONE" -- true || echo "run failed: $?"; done) >"$T/par.$i" 2>&1 </dev/null &
+	PIDS+=($!)
+done
+wait "${PIDS[@]}"
+OUT=$(cat "$T"/par.*)
+check "20 sandboxes, started and ended four at a time" out_is ''
 must_start a "$READONLY"
 must_start b "$DENY" --add-host "only-b.example.test:$ANY_IP"
 mark sniff
