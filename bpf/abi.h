@@ -230,7 +230,7 @@ struct osh_env_var {
 	__u32 pad;
 };
 
-/* Who asks: what the exec hook recorded, copied by value into events, flows and natives. */
+/* Who asks: what the exec hook recorded, copied by value into events and flows. */
 struct osh_ident {
 	__u32 exe;	/* path id; 0: executable without a path (memfd, deleted): matches nothing */
 	__u32 script;	/* path id of the script that the kernel was asked to run, or 0 */
@@ -337,8 +337,24 @@ struct osh_flow_key {
 };
 _Static_assert(sizeof(struct osh_flow_key) == 24, "abi");
 
-/* Map natives: key __u64 socket cookie, value struct osh_flow (kind OSH_FLOW_NATIVE, dst.addr the real address
- * dialled).  Entered by the connect hook, removed at sock_release. */
+/* Socket storage `socks`: what every Internet socket of the sandbox carries, from sock_create on.  It is also the record
+ * of admitted native connections: user space reads it, socket by socket, through sock_diag(7). */
+struct osh_sock {
+	__u32 tag;	 /* of the sandbox */
+	__u8 has_flow;	 /* flow waits for TCP_CONNECT_CB */
+	__u8 has_peer;	 /* peer_* is what the program asked for */
+	__u8 peer_family;
+	__u8 has_key;	 /* key names an entry of flows */
+	__u16 peer_port; /* host order */
+	__u16 pad;
+	__u32 pin_name; /* native by name: synthetic address and pin index, to note a failed connect; else 0 */
+	__u32 pin_index;
+	__u32 pad2;
+	__u8 peer_addr[16];
+	struct osh_flow_key key;
+	struct osh_flow flow; /* gen 0: none.  kind OSH_FLOW_NATIVE: dst.addr is the real address dialled */
+};
+_Static_assert(sizeof(struct osh_sock) == 200, "abi");
 
 /* Map dns_clients: key struct osh_flow_key of the asking UDP socket. */
 struct osh_dns_client {
@@ -376,6 +392,7 @@ enum osh_event_kind {
 	OSH_EV_SOCKET = 2,  /* socket() refused by sock_create */
 	OSH_EV_BIND = 3,
 	OSH_EV_SOCKOPT = 4,
+	OSH_EV_LATE = 5, /* not for the log: a native connect crossed a swap, its socket is only now in the kernel's tables */
 };
 
 /* Ring buffer events: one fixed-size record each. */

@@ -222,12 +222,10 @@ static __always_inline __u32 dst_state(void *img, const struct osh_img_hdr *h, _
 	return c.state;
 }
 
-/* The decision for destination d by the process tgid, whose record the caller has found valid.  The block that user
- * space names in the log is computed there, from the same image.  A global function: verified once, not once for each
- * place that calls it. */
-__noinline __u32 judge(__u32 tgid, __u64 cur, const struct osh_dst *d)
+/* The decision for destination d by the process tgid with the valid record r.  The block that user space names in the
+ * log is computed there, from the same image.  A global function: verified once, not once for each place that calls it. */
+__noinline __u32 judge(struct osh_proc *r, __u32 tgid, __u64 cur, const struct osh_dst *d)
 {
-	struct osh_proc *r = bpf_map_lookup_elem(&procs, &tgid);
 	void *img = image_of(cur);
 	const struct osh_img_hdr *h;
 	const struct osh_img_dstset *s;

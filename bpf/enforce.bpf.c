@@ -191,9 +191,9 @@ static __always_inline bool listener_ours(struct bpf_sock_addr *ctx, bool six, b
 	return ours;
 }
 
-static __always_inline struct sock_state *sock_of(struct bpf_sock *sk)
+static __always_inline struct osh_sock *sock_of(struct bpf_sock *sk)
 {
-	struct sock_state *st;
+	struct osh_sock *st;
 
 	if (!sk)
 		return NULL;
@@ -201,7 +201,7 @@ static __always_inline struct sock_state *sock_of(struct bpf_sock *sk)
 	return st && st->tag == cfg_tag ? st : NULL;
 }
 
-static __always_inline void peer_keep(struct sock_state *st, const struct osh_dst *d)
+static __always_inline void peer_keep(struct osh_sock *st, const struct osh_dst *d)
 {
 	st->has_peer = 1;
 	st->peer_family = d->family;
@@ -255,24 +255,42 @@ __noinline int deny_event(__u32 what, __u32 aux, __u64 cur, const struct osh_dst
 	return 0;
 }
 
-__noinline int allow_event(__u32 verdict, __u64 cur, const struct osh_dst *d)
+/* From the flow that the connect hook has just filled. */
+__noinline int allow_event(const struct osh_flow *f)
 {
-	struct osh_event *e = event_new(OSH_EV_CONNECT, OSH_ALLOW, 0);
-	struct osh_proc *r;
-	__u32 tgid;
+	struct osh_event *e;
 
-	if (!e)
-		return 1;
-	e->gen = OSH_CURRENT_GEN(cur);
-	e->verdict = verdict;
+	if (!f)
+		return 0;
+	e = bpf_ringbuf_reserve(&events, sizeof(*e), 0);
+	if (!e) {
+		stat_inc(OSH_STAT_EVENT_LOST_ALLOW);
+		return 0;
+	}
+	e->time = bpf_ktime_get_boot_ns();
+	e->gen = f->gen;
+	e->pid = f->pid;
+	e->uid = f->uid;
+	e->kind = OSH_EV_CONNECT;
+	e->action = OSH_ALLOW;
+	e->reason = 0;
+	e->aux = 0;
 	e->proto = IPPROTO_TCP;
-	if (d)
-		e->dst = *d;
-	r = proc_current(&tgid);
-	if (r)
-		e->id = r->id;
+	e->verdict = f->kind;
+	e->pad0 = 0;
+	e->pad = 0;
+	e->id = f->id;
+	e->dst = f->dst;
 	event_submit(e);
-	return 1;
+	return 0;
+}
+
+static __always_inline void late_event(void)
+{
+	struct osh_event *e = event_new(OSH_EV_LATE, OSH_DENY, 0);
+
+	if (e)
+		event_submit(e);
 }
 
 static __always_inline int deny(__u32 kind, __u32 reason, __u32 aux, __u32 proto, __u64 cur, const struct osh_dst *d)
@@ -349,7 +367,7 @@ static __always_inline int pin_choose(struct osh_name *n, __u32 name, bool v6, _
 	return c.chosen;
 }
 
-static __always_inline void flow_fill(struct sock_state *st, const struct osh_proc *r, __u32 tgid, __u64 cur,
+static __always_inline void flow_fill(struct osh_sock *st, const struct osh_proc *r, __u32 tgid, __u64 cur,
 				      const struct osh_dst *d, __u32 kind, __u64 cookie)
 {
 	struct osh_flow *f = &st->flow;
@@ -368,7 +386,7 @@ static __always_inline void flow_fill(struct sock_state *st, const struct osh_pr
 }
 
 /* Turns the connection to the proxy; the record follows at TCP_CONNECT_CB. */
-static __always_inline int to_proxy(struct bpf_sock_addr *ctx, bool v6, struct sock_state *st,
+static __always_inline int to_proxy(struct bpf_sock_addr *ctx, bool v6, struct osh_sock *st,
 				    const struct osh_proc *r, __u32 tgid, __u64 cur, const struct osh_dst *d,
 				    __u32 kind, __u64 cookie)
 {
@@ -379,13 +397,12 @@ static __always_inline int to_proxy(struct bpf_sock_addr *ctx, bool v6, struct s
 	flow_fill(st, r, tgid, cur, d, kind, cookie);
 	peer_keep(st, d);
 	st->has_flow = 1;
-	bpf_map_delete_elem(&natives, &cookie);
 	dst_to_loopback(ctx, v6, d->family, cfg_proxy_port4, cfg_proxy_port6);
-	allow_event(kind, cur, d);
+	allow_event(&st->flow);
 	return 1;
 }
 
-static __always_inline int to_native(struct bpf_sock_addr *ctx, bool v6, struct sock_state *st,
+static __always_inline int to_native(struct bpf_sock_addr *ctx, bool v6, struct osh_sock *st,
 				     const struct osh_proc *r, __u32 tgid, __u64 cur, struct osh_dst *d,
 				     __u64 cookie)
 {
@@ -412,10 +429,6 @@ static __always_inline int to_native(struct bpf_sock_addr *ctx, bool v6, struct 
 			return deny(OSH_EV_CONNECT, OSH_R_ADDRESS, class_of(d), IPPROTO_TCP, cur, d);
 	}
 	flow_fill(st, r, tgid, cur, d, OSH_FLOW_NATIVE, cookie);
-	if (bpf_map_update_elem(&natives, &cookie, &st->flow, BPF_ANY)) {
-		stat_inc(OSH_STAT_FLOW_LOST);
-		return deny(OSH_EV_CONNECT, OSH_R_TABLE_FULL, 0, IPPROTO_TCP, cur, d);
-	}
 	if (d->name_addr) {
 		st->has_peer = 1;
 		st->peer_family = 4;
@@ -425,12 +438,12 @@ static __always_inline int to_native(struct bpf_sock_addr *ctx, bool v6, struct 
 		st->pin_index = (__u32)pin;
 		dst_write(ctx, v6, d->family, d->addr, d->port);
 	}
-	allow_event(OSH_FLOW_NATIVE, cur, d);
+	allow_event(&st->flow);
 	return 1;
 }
 
 /* UDP and TCP port 53: whatever server the program means, it is ours. */
-static __always_inline int to_resolver_udp(struct bpf_sock_addr *ctx, bool v6, struct sock_state *st,
+static __always_inline int to_resolver_udp(struct bpf_sock_addr *ctx, bool v6, struct osh_sock *st,
 					   struct osh_proc *r, __u32 tgid, const struct osh_dst *d)
 {
 	bool six = v6 && d->family == 6;
@@ -438,6 +451,7 @@ static __always_inline int to_resolver_udp(struct bpf_sock_addr *ctx, bool v6, s
 	if (!listener_ours(ctx, six, true, six ? cfg_dns_port6 : cfg_dns_port4))
 		return deny(OSH_EV_CONNECT, OSH_R_NO_PROXY, 0, IPPROTO_UDP, 0, d);
 	peer_keep(st, d);
+	st->flow.gen = 0;
 	st->flow.kind = OSH_FLOW_DNS;
 	st->flow.pid = tgid;
 	st->flow.cookie = r != NULL;
@@ -464,7 +478,7 @@ static __always_inline int loopback(struct bpf_sock_addr *ctx, __u64 cur, const 
 
 static __always_inline int on_connect(struct bpf_sock_addr *ctx, bool v6)
 {
-	struct sock_state *st = sock_of(ctx->sk);
+	struct osh_sock *st = sock_of(ctx->sk);
 	__u64 cur = current_load(), cookie;
 	enum osh_addr_class cls;
 	struct osh_proc *r;
@@ -493,6 +507,8 @@ static __always_inline int on_connect(struct bpf_sock_addr *ctx, bool v6)
 		if (cls == OSH_ADDR_LOOPBACK || cls == OSH_ADDR_UNSPECIFIED || is_host_addr(&d)) {
 			st->has_peer = 0;
 			st->has_flow = 0;
+			st->pin_name = 0;
+			st->flow.gen = 0;
 			return loopback(ctx, cur, &d);
 		}
 		if (OSH_ADDR_NEVER(cls))
@@ -501,7 +517,7 @@ static __always_inline int on_connect(struct bpf_sock_addr *ctx, bool v6)
 		return deny(OSH_EV_CONNECT, OSH_R_NAME_EXPIRED, 0, IPPROTO_TCP, cur, &d);
 	}
 
-	judged = judge(tgid, cur, &d);
+	judged = judge(r, tgid, cur, &d);
 	switch (JUDGED_VERDICT(judged)) {
 	case V_NATIVE:
 		return to_native(ctx, v6, st, r, tgid, cur, &d, cookie);
@@ -528,7 +544,7 @@ int agent_connect6(struct bpf_sock_addr *ctx)
 
 static __always_inline int on_sendmsg(struct bpf_sock_addr *ctx, bool v6)
 {
-	struct sock_state *st = sock_of(ctx->sk);
+	struct osh_sock *st = sock_of(ctx->sk);
 	struct osh_proc *r;
 	struct osh_dst d;
 	__u32 tgid;
@@ -556,7 +572,7 @@ int agent_sendmsg6(struct bpf_sock_addr *ctx)
 /* The address that the program asked for, in place of ours. */
 static __always_inline int peer_show(struct bpf_sock_addr *ctx, bool v6)
 {
-	struct sock_state *st = sock_of(ctx->sk);
+	struct osh_sock *st = sock_of(ctx->sk);
 
 	if (st && st->has_peer && (v6 || st->peer_family == 4))
 		dst_write(ctx, v6, st->peer_family, st->peer_addr, st->peer_port);
@@ -593,7 +609,7 @@ SEC("cgroup/sock_create")
 int agent_sock_create(struct bpf_sock *ctx)
 {
 	bool family = ctx->family == AF_INET || ctx->family == AF_INET6;
-	struct sock_state *st;
+	struct osh_sock *st;
 
 	if (family && ((ctx->type == SOCK_STREAM && (ctx->protocol == 0 || ctx->protocol == IPPROTO_TCP)) ||
 		       (ctx->type == SOCK_DGRAM && (ctx->protocol == 0 || ctx->protocol == IPPROTO_UDP)))) {
@@ -609,10 +625,8 @@ int agent_sock_create(struct bpf_sock *ctx)
 SEC("cgroup/sock_release")
 int agent_sock_release(struct bpf_sock *ctx)
 {
-	__u64 cookie = bpf_get_socket_cookie(ctx);
-	struct sock_state *st = sock_of(ctx);
+	struct osh_sock *st = sock_of(ctx);
 
-	bpf_map_delete_elem(&natives, &cookie);
 	if (st && st->has_key)
 		bpf_map_delete_elem(&flows, &st->key);
 	return 1;
@@ -715,7 +729,7 @@ static __always_inline void ops_key(struct bpf_sock_ops *ctx, bool remote, struc
 SEC("sockops")
 int agent_sockops(struct bpf_sock_ops *ctx)
 {
-	struct sock_state *st;
+	struct osh_sock *st;
 	struct osh_name *n;
 	struct bpf_sock *sk;
 
@@ -730,9 +744,13 @@ int agent_sockops(struct bpf_sock_ops *ctx)
 			st->has_flow = 0;
 			if (bpf_map_update_elem(&flows, &st->key, &st->flow, BPF_ANY))
 				stat_inc(OSH_STAT_FLOW_LOST);
-		} else if (st->pin_name) {
-			bpf_sock_ops_cb_flags_set(ctx, BPF_SOCK_OPS_STATE_CB_FLAG);
+			return 1;
 		}
+		if (st->pin_name)
+			bpf_sock_ops_cb_flags_set(ctx, BPF_SOCK_OPS_STATE_CB_FLAG);
+		/* Decided before a swap, findable only now: user space must look again. */
+		if (st->flow.gen && st->flow.gen != OSH_CURRENT_GEN(current_load()))
+			late_event();
 	} else if (ctx->op == BPF_SOCK_OPS_STATE_CB) {
 		if (ctx->args[0] != BPF_TCP_SYN_SENT)
 			return 1;
@@ -783,7 +801,7 @@ int proxy_ingress(struct __sk_buff *skb)
 	struct osh_dns_client c = {};
 	struct bpf_sock_tuple t = {};
 	struct osh_flow_key k = {};
-	struct sock_state *st;
+	struct osh_sock *st;
 	struct bpf_sock *sk;
 	__u32 a[8];
 	__u8 proto, vihl;

@@ -61,41 +61,17 @@ struct {
 } flows SEC(".maps");
 
 struct {
-	__uint(type, BPF_MAP_TYPE_HASH);
-	__uint(map_flags, BPF_F_NO_PREALLOC);
-	__uint(max_entries, 65536);
-	__type(key, __u64);
-	__type(value, struct osh_flow);
-} natives SEC(".maps");
-
-struct {
 	__uint(type, BPF_MAP_TYPE_LRU_HASH);
 	__uint(max_entries, 4096);
 	__type(key, struct osh_flow_key);
 	__type(value, struct osh_dns_client);
 } dns_clients SEC(".maps");
 
-/* What the agent's sockets carry; made in sock_create, so it also tags the socket as ours. */
-struct sock_state {
-	__u32 tag;
-	__u8 has_flow; /* flow waits for TCP_CONNECT_CB */
-	__u8 has_peer; /* peer is what the program asked for */
-	__u8 peer_family;
-	__u8 has_key; /* key names an entry of flows */
-	__u16 peer_port;
-	__u16 pad;
-	__u32 pin_name; /* native: synthetic address and pin index, to note a failed connect */
-	__u32 pin_index;
-	__u32 pad2;
-	__u8 peer_addr[16];
-	struct osh_flow_key key;
-	struct osh_flow flow;
-};
 struct {
 	__uint(type, BPF_MAP_TYPE_SK_STORAGE);
 	__uint(map_flags, BPF_F_NO_PREALLOC);
 	__type(key, int);
-	__type(value, struct sock_state);
+	__type(value, struct osh_sock);
 } socks SEC(".maps");
 
 struct {

@@ -3,6 +3,7 @@
  * controld.c - the control socket's server side (control.h): who may speak, and what each request does.
  */
 #include "user/reload.h"
+#include "user/revoke.h"
 #include "user/supervise.h"
 
 #include <fcntl.h>
@@ -108,7 +109,7 @@ static void status(struct client *c)
 		json_object_set_new(j, "policy_loaded", json_integer((json_int_t)s->policy_loaded));
 		json_object_set_new(j, "static_hash", json_string(s->args.static_hash));
 		json_object_set_new(j, "commands", json_integer(s->init.running));
-		json_object_set_new(j, "natives", json_integer((json_int_t)kernel_count(s->kernel, KMAP_NATIVES)));
+		json_object_set_new(j, "natives", json_integer((json_int_t)count_natives(s->kernel)));
 		json_object_set_new(j, "names", json_integer((json_int_t)kernel_count(s->kernel, KMAP_NAMES)));
 		json_object_set_new(j, "paths", json_integer((json_int_t)kernel_count(s->kernel, KMAP_PATHS)));
 		json_object_set_new(j, "processes", json_integer((json_int_t)kernel_count(s->kernel, KMAP_PROCS)));

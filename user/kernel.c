@@ -224,8 +224,8 @@ static struct bpf_map *map_of(const struct kernel *k, enum kernel_map m)
 		return k->skel->maps.accepted;
 	case KMAP_DNS_CLIENTS:
 		return k->skel->maps.dns_clients;
-	case KMAP_NATIVES:
-		return k->skel->maps.natives;
+	case KMAP_SOCKS:
+		return k->skel->maps.socks;
 	case KMAP_PROCS:
 		return k->skel->maps.procs;
 	case KMAP_HOST_ADDRS:
@@ -440,17 +440,22 @@ size_t kernel_count(const struct kernel *k, enum kernel_map m)
 
 #define PATHS_COLLECT_AT 8192
 
-static void mark(uint8_t *used, uint32_t max, const struct osh_ident *id)
+struct path_marks {
+	uint8_t *used; /* bit per id up to max */
+	uint32_t max;
+};
+
+void path_marks_add(struct path_marks *m, const struct osh_ident *id)
 {
 	uint32_t ids[2 + OSH_ANCESTORS_MAX] = {id->exe, id->script};
 
 	memcpy(ids + 2, id->anc, sizeof(id->anc));
 	for (size_t i = 0; i < ARRAY_LEN(ids); i++)
-		if (ids[i] && ids[i] <= max)
-			used[ids[i] / 8] |= (uint8_t)(1u << (ids[i] % 8));
+		if (ids[i] && ids[i] <= m->max)
+			m->used[ids[i] / 8] |= (uint8_t)(1u << (ids[i] % 8));
 }
 
-static void mark_procs(const struct kernel *k, uint8_t *used, uint32_t max)
+static void mark_procs(const struct kernel *k, struct path_marks *m)
 {
 	uint32_t key, next;
 	struct osh_proc p;
@@ -459,45 +464,39 @@ static void mark_procs(const struct kernel *k, uint8_t *used, uint32_t max)
 	     r = bpf_map_get_next_key(kernel_map_fd(k, KMAP_PROCS), &key, &next)) {
 		key = next;
 		if (bpf_map_lookup_elem(kernel_map_fd(k, KMAP_PROCS), &key, &p) == 0)
-			mark(used, max, &p.id);
+			path_marks_add(m, &p.id);
 	}
 }
 
-static void mark_natives(const struct kernel *k, uint8_t *used, uint32_t max)
+static void sweep_paths(const struct kernel *k, const struct path_marks *m)
 {
-	uint64_t key, next;
-	struct osh_flow f;
-
-	for (int r = bpf_map_get_next_key(kernel_map_fd(k, KMAP_NATIVES), NULL, &next); r == 0;
-	     r = bpf_map_get_next_key(kernel_map_fd(k, KMAP_NATIVES), &key, &next)) {
-		key = next;
-		if (bpf_map_lookup_elem(kernel_map_fd(k, KMAP_NATIVES), &key, &f) == 0)
-			mark(used, max, &f.id);
-	}
-}
-
-void kernel_collect_paths(struct kernel *k)
-{
-	uint32_t max = __atomic_load_n(&k->skel->bss->next_path_id, __ATOMIC_RELAXED), key, next;
-	_cleanup_free_ uint8_t *used = NULL;
+	uint32_t key, next;
 	struct osh_path p;
 	int r;
 
-	if (kernel_count(k, KMAP_PATHS) < PATHS_COLLECT_AT)
-		return;
-	used = calloc(max / 8 + 1, 1);
-	if (!used)
-		return;
-	mark_procs(k, used, max);
-	mark_natives(k, used, max);
 	for (r = bpf_map_get_next_key(kernel_map_fd(k, KMAP_PATHS), NULL, &next); r == 0;) {
 		key = next;
 		r = bpf_map_get_next_key(kernel_map_fd(k, KMAP_PATHS), &key, &next);
 		/* Younger than the marks: may belong to a process that was not there yet. */
-		if (key > max || used[key / 8] & (1u << (key % 8)))
+		if (key > m->max || m->used[key / 8] & (1u << (key % 8)))
 			continue;
 		if (bpf_map_lookup_elem(kernel_map_fd(k, KMAP_PATHS), &key, &p) == 0)
 			bpf_map_delete_elem(kernel_map_fd(k, KMAP_PATH_IDS), p.path);
 		bpf_map_delete_elem(kernel_map_fd(k, KMAP_PATHS), &key);
 	}
+}
+
+void kernel_collect_paths(struct kernel *k, void (*mark_flows)(struct kernel *k, struct path_marks *m))
+{
+	struct path_marks m = {.max = __atomic_load_n(&k->skel->bss->next_path_id, __ATOMIC_RELAXED)};
+
+	if (kernel_count(k, KMAP_PATHS) < PATHS_COLLECT_AT)
+		return;
+	m.used = calloc(m.max / 8 + 1, 1);
+	if (!m.used)
+		return;
+	mark_procs(k, &m);
+	mark_flows(k, &m);
+	sweep_paths(k, &m);
+	free(m.used);
 }

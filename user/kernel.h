@@ -27,7 +27,7 @@ enum kernel_map {
 	KMAP_PATH_IDS,
 	KMAP_ACCEPTED,
 	KMAP_DNS_CLIENTS,
-	KMAP_NATIVES,
+	KMAP_SOCKS,
 	KMAP_PROCS,
 	KMAP_HOST_ADDRS,
 	KMAP_UPSTREAM_DNS,
@@ -70,5 +70,8 @@ int kernel_name(const struct kernel *k, uint32_t addr, char *buf);
 uint64_t kernel_stat(const struct kernel *k, enum osh_stat s);
 /* Number of entries, by walking the keys; for status. */
 size_t kernel_count(const struct kernel *k, enum kernel_map m);
-/* Forgets paths that no process, native connection or recent event uses, when the table is half full. */
-void kernel_collect_paths(struct kernel *k);
+/* Forgets paths that no process and no flow uses, when the table is half full.  mark_flows calls path_marks_add() for
+ * each native connection. */
+struct path_marks;
+void path_marks_add(struct path_marks *m, const struct osh_ident *id);
+void kernel_collect_paths(struct kernel *k, void (*mark_flows)(struct kernel *k, struct path_marks *m));

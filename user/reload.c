@@ -130,6 +130,30 @@ static void on_revoked(void *arg, const struct osh_flow *f)
 	eventlog_revoked(&s->events, f, s->gen);
 }
 
+static int rejudge_natives(struct supervisor *s)
+{
+	int r = revoke_natives(s->kernel, &s->image[s->gen & 1].image, on_revoked, s);
+
+	if (r < 0)
+		eventlog_note(&s->events, LOG_L_ERROR, "policy", "native connections could not be re-judged", "error",
+			      strerror(-r), NULL);
+	return r;
+}
+
+static void on_late(struct loop_timer *t)
+{
+	struct supervisor *s = t->arg;
+
+	(void)rejudge_natives(s);
+	log_flush(s->log);
+}
+
+void reload_late(struct supervisor *s)
+{
+	if (s->gen && !s->reload.late.due_ns)
+		loop_timer_set(s->loop, &s->reload.late, 1, on_late, s);
+}
+
 static void answer(struct supervisor *s, uint64_t enforced, int closed)
 {
 	char hash[65];
@@ -171,10 +195,7 @@ static void swap(struct supervisor *s)
 	proxy_swapped(s); /* it accepts from now on, or re-judges while we wait */
 	if (s->revision > 1) {
 		(void)kernel_grace(s->kernel, p);
-		closed = revoke_natives(s->kernel, &p->image, on_revoked, s);
-		if (closed < 0)
-			eventlog_note(&s->events, LOG_L_ERROR, "policy", "native connections could not be re-judged", "error",
-				      strerror(-closed), NULL);
+		closed = rejudge_natives(s);
 		memcpy(s->args.policy_path, s->reload.path, sizeof(s->args.policy_path));
 		keep_text(s, s->reload.text_fd);
 	} else {

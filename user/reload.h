@@ -6,3 +6,5 @@ struct supervisor;
 
 /* Hex SHA-256 of the image in force; "" before the first. */
 void reload_hash(const struct supervisor *s, char hex[65]);
+/* A connect crossed a swap: native connections are re-judged once more, soon. */
+void reload_late(struct supervisor *s);

@@ -2,20 +2,23 @@
 /*
  * revoke.c - re-judging native connections, and closing them (revoke.h).
  *
- * The table is keyed by socket cookie; sock_diag(7) knows the cookie too.  A socket is destroyed through inet_diag
- * (net/ipv4/inet_diag.c, SOCK_DESTROY): the program sees ECONNABORTED, the peer a reset.
+ * Every socket of the sandbox carries struct osh_sock, which names the connection that was admitted.  sock_diag(7) dumps
+ * the TCP sockets together with that storage (net/core/bpf_sk_storage.c, INET_DIAG_REQ_SK_BPF_STORAGES), and destroys
+ * a socket by its tuple and cookie (net/ipv4/inet_diag.c, SOCK_DESTROY): the program sees ECONNABORTED, the peer a
+ * reset.  A socket whose connect() was decided before a swap and reaches the kernel's tables after this dump reports
+ * itself (OSH_EV_LATE), whereupon the caller looks again.
  */
 #include "user/revoke.h"
 
-#include <bpf/bpf.h>
 #include <linux/inet_diag.h>
 #include <linux/netlink.h>
+#include <linux/rtnetlink.h>
 #include <linux/sock_diag.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <sys/socket.h>
 
-#define REVOKE_ROUNDS 3
+#define DUMP_BUFFER 65536
 
 void ident_bits(const struct kernel *k, const struct image *img, const struct osh_ident *id, struct block_bits *ret)
 {
@@ -72,44 +75,6 @@ static bool admitted(const struct kernel *k, const struct image *img, const stru
 	return true;
 }
 
-struct victim {
-	uint64_t cookie;
-	struct osh_flow flow;
-	bool gone;
-};
-
-static int collect(struct kernel *k, const struct image *img, struct victim **ret, size_t *ret_n)
-{
-	int fd = kernel_map_fd(k, KMAP_NATIVES), r;
-	struct victim *v = NULL;
-	uint64_t key, next;
-	size_t n = 0, cap = 0;
-
-	for (r = bpf_map_get_next_key(fd, NULL, &next); r == 0; r = bpf_map_get_next_key(fd, &key, &next)) {
-		struct osh_flow f;
-
-		key = next;
-		if (bpf_map_lookup_elem(fd, &key, &f) < 0)
-			continue;
-		if (admitted(k, img, &f))
-			continue;
-		if (n == cap) {
-			struct victim *w = realloc(v, (cap ? cap * 2 : 64) * sizeof(*v));
-
-			if (!w) {
-				free(v);
-				return -ENOMEM;
-			}
-			v = w;
-			cap = cap ? cap * 2 : 64;
-		}
-		v[n++] = (struct victim){.cookie = key, .flow = f};
-	}
-	*ret = v;
-	*ret_n = n;
-	return 0;
-}
-
 static int destroy(int fd, const struct inet_diag_msg *m)
 {
 	struct {
@@ -130,92 +95,176 @@ static int destroy(int fd, const struct inet_diag_msg *m)
 	if (n < (ssize_t)NLMSG_LENGTH(sizeof(*e)) || h->nlmsg_type != NLMSG_ERROR)
 		return -EIO;
 	e = NLMSG_DATA(h);
-	return e->error;
+	return e->error == -ENOENT ? 0 : e->error; /* closed by itself meanwhile */
 }
 
-static uint64_t cookie_of(const struct inet_diag_msg *m)
+/* Attribute of a type inside [p, p+n), or NULL. */
+static const struct rtattr *attribute(const void *p, size_t n, uint16_t type)
 {
-	return (uint64_t)m->id.idiag_cookie[0] | (uint64_t)m->id.idiag_cookie[1] << 32;
+	const struct rtattr *a = p;
+	unsigned int left = (unsigned int)n;
+
+	for (; RTA_OK(a, left); a = RTA_NEXT(a, left))
+		if ((a->rta_type & NLA_TYPE_MASK) == type)
+			return a;
+	return NULL;
 }
 
-static int by_cookie(const void *a, const void *b)
+/* The sandbox's own storage of a dumped socket. */
+static bool storage_of(const struct nlmsghdr *h, struct osh_sock *ret)
 {
-	const struct victim *x = a, *y = b;
+	const struct inet_diag_msg *m = NLMSG_DATA(h);
+	const struct rtattr *a;
 
-	return x->cookie < y->cookie ? -1 : x->cookie > y->cookie;
+	if (h->nlmsg_len < NLMSG_LENGTH(sizeof(*m)))
+		return false;
+	a = attribute(m + 1, h->nlmsg_len - NLMSG_LENGTH(sizeof(*m)), INET_DIAG_SK_BPF_STORAGES);
+	if (a)
+		a = attribute(RTA_DATA(a), RTA_PAYLOAD(a), SK_DIAG_BPF_STORAGE);
+	if (a)
+		a = attribute(RTA_DATA(a), RTA_PAYLOAD(a), SK_DIAG_BPF_STORAGE_MAP_VALUE);
+	if (!a || RTA_PAYLOAD(a) < sizeof(*ret))
+		return false;
+	memcpy(ret, RTA_DATA(a), sizeof(*ret));
+	return true;
 }
 
-/* Dumps the TCP sockets of one family and destroys the victims among them. */
-static int sweep_family(int family, struct victim *v, size_t n, size_t *found)
+static int ask_dump(int fd, int map, int family)
 {
 	struct {
 		struct nlmsghdr h;
 		struct inet_diag_req_v2 q;
+		struct rtattr nest;
+		struct rtattr map;
+		uint32_t fd;
 	} d = {
 		.h = {.nlmsg_len = sizeof(d), .nlmsg_type = SOCK_DIAG_BY_FAMILY, .nlmsg_flags = NLM_F_REQUEST | NLM_F_DUMP},
 		.q = {.sdiag_family = (uint8_t)family,
 		      .sdiag_protocol = IPPROTO_TCP,
 		      .idiag_states = ~(1u << TCP_LISTEN | 1u << TCP_TIME_WAIT)},
+		.nest = {.rta_len = RTA_LENGTH(RTA_LENGTH(sizeof(uint32_t))),
+			 .rta_type = INET_DIAG_REQ_SK_BPF_STORAGES | NLA_F_NESTED},
+		.map = {.rta_len = RTA_LENGTH(sizeof(uint32_t)), .rta_type = SK_DIAG_BPF_STORAGE_REQ_MAP_FD},
+		.fd = (uint32_t)map,
 	};
+
+	return send(fd, &d, sizeof(d), 0) < 0 ? -errno : 0;
+}
+
+typedef int (*native_fn)(void *arg, const struct inet_diag_msg *m, const struct osh_flow *f);
+
+/* Calls fn for every native connection of the sandbox in one family. */
+static int each_native(struct kernel *k, int family, native_fn fn, void *arg)
+{
 	_cleanup_close_ int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_SOCK_DIAG);
-	_cleanup_close_ int kill_fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_SOCK_DIAG);
-	_cleanup_free_ char *buf = malloc(32768);
+	_cleanup_free_ char *buf = malloc(DUMP_BUFFER);
+	int r;
 
 	if (!buf)
 		return -ENOMEM;
-	if (fd < 0 || kill_fd < 0 || send(fd, &d, sizeof(d), 0) < 0)
+	if (fd < 0)
 		return -errno;
+	r = ask_dump(fd, kernel_map_fd(k, KMAP_SOCKS), family);
+	if (r < 0)
+		return r;
 	for (;;) {
-		ssize_t got = recv(fd, buf, 32768, 0);
+		ssize_t got = recv(fd, buf, DUMP_BUFFER, 0);
 		unsigned int left;
 
 		if (got <= 0)
 			return got < 0 ? -errno : -EIO;
 		left = (unsigned int)got;
 		for (const struct nlmsghdr *h = (void *)buf; NLMSG_OK(h, left); h = NLMSG_NEXT(h, left)) {
-			const struct inet_diag_msg *m = NLMSG_DATA(h);
-			struct victim key, *hit;
+			struct osh_sock s;
 
 			if (h->nlmsg_type == NLMSG_DONE)
-				return 0;
+				return r;
 			if (h->nlmsg_type == NLMSG_ERROR)
 				return -EIO;
-			key.cookie = cookie_of(m);
-			hit = bsearch(&key, v, n, sizeof(*v), by_cookie);
-			if (!hit || hit->gone)
+			if (!storage_of(h, &s) || !s.flow.gen || s.flow.kind != OSH_FLOW_NATIVE)
 				continue;
-			(*found)++;
-			if (destroy(kill_fd, m) == 0)
-				hit->gone = true;
+			if (r == 0)
+				r = fn(arg, NLMSG_DATA(h), &s.flow);
 		}
 	}
 }
 
+struct revocation {
+	struct kernel *kernel;
+	const struct image *img;
+	revoke_fn fn;
+	void *arg;
+	int kill_fd;
+	int closed;
+};
+
+static int judge(void *arg, const struct inet_diag_msg *m, const struct osh_flow *f)
+{
+	struct revocation *v = arg;
+	int r;
+
+	if (admitted(v->kernel, v->img, f))
+		return 0;
+	r = destroy(v->kill_fd, m);
+	if (r < 0)
+		return r;
+	v->closed++;
+	if (v->fn)
+		v->fn(v->arg, f);
+	return 0;
+}
+
 int revoke_natives(struct kernel *k, const struct image *img, revoke_fn fn, void *arg)
 {
-	struct victim *v = NULL;
+	struct revocation v = {.kernel = k, .img = img, .fn = fn, .arg = arg};
+	_cleanup_close_ int kill_fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_SOCK_DIAG);
+	int r, r6;
+
+	if (kill_fd < 0)
+		return -errno;
+	v.kill_fd = kill_fd;
+	r = each_native(k, AF_INET, judge, &v);
+	r6 = each_native(k, AF_INET6, judge, &v);
+	if (r == 0)
+		r = r6;
+	return r < 0 ? r : v.closed;
+}
+
+static int count(void *arg, const struct inet_diag_msg *m, const struct osh_flow *f)
+{
+	(void)m;
+	(void)f;
+	++*(size_t *)arg;
+	return 0;
+}
+
+size_t count_natives(struct kernel *k)
+{
 	size_t n = 0;
-	int r = collect(k, img, &v, &n), count = 0;
 
-	if (r < 0 || !n)
-		return r;
-	qsort(v, n, sizeof(*v), by_cookie);
-	/* A socket may be between two states during a dump: look again until none is found. */
-	for (int round = 0; round < REVOKE_ROUNDS; round++) {
-		size_t found = 0;
+	(void)each_native(k, AF_INET, count, &n);
+	(void)each_native(k, AF_INET6, count, &n);
+	return n;
+}
 
-		r = sweep_family(AF_INET, v, n, &found);
-		if (r == 0)
-			r = sweep_family(AF_INET6, v, n, &found);
-		if (r < 0 || !found)
-			break;
-	}
-	for (size_t i = 0; i < n; i++)
-		if (v[i].gone) {
-			count++;
-			if (fn)
-				fn(arg, &v[i].flow);
-		}
-	free(v);
-	return r < 0 ? r : count;
+struct flow_visitor {
+	revoke_fn fn;
+	void *arg;
+};
+
+static int visit(void *arg, const struct inet_diag_msg *m, const struct osh_flow *f)
+{
+	const struct flow_visitor *v = arg;
+
+	(void)m;
+	v->fn(v->arg, f);
+	return 0;
+}
+
+int visit_natives(struct kernel *k, revoke_fn fn, void *arg)
+{
+	struct flow_visitor v = {fn, arg};
+	int r = each_native(k, AF_INET, visit, &v);
+
+	return r < 0 ? r : each_native(k, AF_INET6, visit, &v);
 }

@@ -7,9 +7,11 @@
 /* Called with each connection that was closed. */
 typedef void (*revoke_fn)(void *arg, const struct osh_flow *f);
 
-/* Re-judges every entry of the table of native connections under the image and destroys the sockets of those that it
- * would not let go natively (SOCK_DESTROY, by cookie).  Call after the grace period.  Returns how many, or -errno. */
+/* Re-judges every native connection of the sandbox under the image and destroys those that it would not let go natively.
+ * Call after the grace period, and again for OSH_EV_LATE.  Returns how many were closed, or -errno. */
 int revoke_natives(struct kernel *k, const struct image *img, revoke_fn fn, void *arg);
+size_t count_natives(struct kernel *k);
+int visit_natives(struct kernel *k, revoke_fn fn, void *arg);
 /* The identity's blocks, by path strings from the table. */
 void ident_bits(const struct kernel *k, const struct image *img, const struct osh_ident *id, struct block_bits *ret);
 /* The destination as the policy sees it; buf of OSH_NAME_MAX holds the name. false: its name is gone. */

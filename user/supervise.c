@@ -7,6 +7,8 @@
  *   image acknowledged, `current` stored; launcher started (it proves the hooks live and builds the walls); answer.
  */
 #include "user/hostaddr.h"
+#include "user/reload.h"
+#include "user/revoke.h"
 #include "user/start.h"
 #include "user/supervise.h"
 
@@ -79,8 +81,14 @@ static int on_event(void *arg, void *data, size_t n)
 {
 	struct supervisor *s = arg;
 
-	if (n >= sizeof(struct osh_event) && s->init.ready) /* before: the launcher's proof */
-		eventlog_connect(&s->events, data);
+	const struct osh_event *e = data;
+
+	if (n < sizeof(*e))
+		return 0;
+	if (e->kind == OSH_EV_LATE)
+		reload_late(s);
+	else if (s->init.ready) /* before: the launcher's proof */
+		eventlog_connect(&s->events, e);
 	return 0;
 }
 
@@ -97,6 +105,7 @@ void supervise_ring(struct supervisor *s)
 		snprintf(n, sizeof(n), "%llu", (unsigned long long)(lost - s->lost_reported));
 		eventlog_note(&s->events, LOG_L_ERROR, "log", "events lost: the ring buffer was full", "count", n, NULL);
 		s->lost_reported = lost;
+		reload_late(s); /* one of them may have been OSH_EV_LATE */
 	}
 }
 
@@ -116,6 +125,16 @@ void supervise_drain(struct supervisor *s)
 	log_flush(s->log);
 }
 
+static void mark_flow(void *arg, const struct osh_flow *f)
+{
+	path_marks_add(arg, &f->id);
+}
+
+static void mark_flows(struct kernel *k, struct path_marks *m)
+{
+	(void)visit_natives(k, mark_flow, m);
+}
+
 static void on_tick(struct loop_timer *t)
 {
 	struct supervisor *s = t->arg;
@@ -123,7 +142,7 @@ static void on_tick(struct loop_timer *t)
 
 	supervise_ring(s);
 	if (++n % 40 == 0)
-		kernel_collect_paths(s->kernel);
+		kernel_collect_paths(s->kernel, mark_flows);
 	log_flush(s->log);
 	loop_timer_set(s->loop, &s->tick, TICK_MS, on_tick, s);
 }

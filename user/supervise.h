@@ -73,7 +73,7 @@ struct reload_state {
 	uint64_t began_ns;
 	int text_fd;
 	char path[256];
-	struct loop_timer timer;
+	struct loop_timer timer, late;
 };
 
 struct supervisor {
