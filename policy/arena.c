@@ -111,20 +111,19 @@ uint64_t hash_bytes(uint64_t seed, const void *p, size_t n)
 	return mix(h ^ 0xc4ceb9fe1a85ec53ull, w);
 }
 
-static int hmap_resize(struct hmap *m, hmap_hash rehash, const void *ctx)
+static int hmap_resize(struct hmap *m)
 {
 	size_t cap = m->cap ? m->cap * 2 : 64;
-	uint32_t *slot = calloc(cap, sizeof(*slot));
+	struct hmap_slot *slot = calloc(cap, sizeof(*slot));
 
 	if (!slot)
 		return -ENOMEM;
 	for (size_t i = 0; i < m->cap; i++) {
-		size_t at;
+		size_t at = m->slot[i].hash & (cap - 1);
 
-		if (!m->slot[i])
+		if (!m->slot[i].item)
 			continue;
-		at = (size_t)rehash(ctx, m->slot[i] - 1) & (cap - 1);
-		while (slot[at])
+		while (slot[at].item)
 			at = (at + 1) & (cap - 1);
 		slot[at] = m->slot[i];
 	}
@@ -134,24 +133,25 @@ static int hmap_resize(struct hmap *m, hmap_hash rehash, const void *ctx)
 	return 0;
 }
 
-int hmap_intern(struct hmap *m, uint64_t h, hmap_eq eq, hmap_hash rehash, const void *ctx,
-		uint32_t fresh, uint32_t *ret)
+int hmap_intern(struct hmap *m, uint64_t hash, hmap_eq eq, const void *ctx, uint32_t fresh,
+		uint32_t *ret)
 {
+	uint32_t h = (uint32_t)(hash ^ hash >> 32);
 	size_t at;
 
 	if (m->n * 3 >= m->cap * 2) {
-		int r = hmap_resize(m, rehash, ctx);
+		int r = hmap_resize(m);
 
 		if (r < 0)
 			return r;
 	}
-	for (at = (size_t)h & (m->cap - 1); m->slot[at]; at = (at + 1) & (m->cap - 1)) {
-		if (eq(ctx, m->slot[at] - 1)) {
-			*ret = m->slot[at] - 1;
+	for (at = h & (m->cap - 1); m->slot[at].item; at = (at + 1) & (m->cap - 1)) {
+		if (m->slot[at].hash == h && eq(ctx, m->slot[at].item - 1)) {
+			*ret = m->slot[at].item - 1;
 			return 1;
 		}
 	}
-	m->slot[at] = fresh + 1;
+	m->slot[at] = (struct hmap_slot){fresh + 1, h};
 	m->n++;
 	*ret = fresh;
 	return 0;

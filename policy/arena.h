@@ -3,7 +3,7 @@
  * arena.h - memory that is freed all at once, growing arrays, and one hash table.
  *
  * A policy of 100,000 rules is some millions of small objects with one lifetime.  The hash table
- * maps a hash to indices of the caller's own array and holds four bytes an entry, which per-item
+ * maps a hash to indices of the caller's own array and holds eight bytes an entry, which per-item
  * handles of a general library (56 bytes) would not do for millions of automaton states.
  */
 #pragma once
@@ -25,7 +25,10 @@ void arena_done(struct arena *a);
 int array_grow(void *p, size_t *cap, size_t need, size_t elem);
 
 struct hmap {
-	uint32_t *slot; /* index + 1; 0: free */
+	struct hmap_slot {
+		uint32_t item; /* index + 1; 0: free */
+		uint32_t hash; /* spares most looks at items that are not it, and rehashing */
+	} *slot;
 	size_t cap, n;
 };
 
@@ -33,11 +36,8 @@ uint64_t hash_bytes(uint64_t seed, const void *p, size_t n);
 
 /* Is item number i the one looked for? */
 typedef bool (*hmap_eq)(const void *ctx, uint32_t i);
-/* The hash of item number i, for growing. */
-typedef uint64_t (*hmap_hash)(const void *ctx, uint32_t i);
-
-/* Returns 1 and the index of an item with this hash that eq() accepts, or enters `fresh` and
- * returns 0, or -ENOMEM.  rehash is called for entered items when the table grows. */
-int hmap_intern(struct hmap *m, uint64_t h, hmap_eq eq, hmap_hash rehash, const void *ctx,
-		uint32_t fresh, uint32_t *ret);
+/* Returns 1 and the index of an item with this hash that eq() accepts, or enters `fresh` and returns
+ * 0, or -ENOMEM. */
+int hmap_intern(struct hmap *m, uint64_t hash, hmap_eq eq, const void *ctx, uint32_t fresh,
+		uint32_t *ret);
 void hmap_done(struct hmap *m);

@@ -130,7 +130,7 @@ static struct place *place_find(struct check *c, struct places *ps, struct slice
 
 	if (r == 0) {
 		ps->v[ps->n] = (struct place){.host = host, .port = port};
-		r = hmap_intern(&ps->map, place_hash(ps, (uint32_t)ps->n), place_eq, place_hash, ps,
+		r = hmap_intern(&ps->map, place_hash(ps, (uint32_t)ps->n), place_eq, ps,
 				(uint32_t)ps->n, &at);
 	}
 	if (r < 0) {

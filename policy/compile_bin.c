@@ -29,8 +29,7 @@ static bool set_eq(const void *ctx, uint32_t i)
 /* Gives the set at v[n] its number. */
 static int set_intern(struct bin_sets *s, uint32_t *ret)
 {
-	int r = hmap_intern(&s->map, set_hash(s, (uint32_t)s->n), set_eq, set_hash, s,
-			    (uint32_t)s->n, ret);
+	int r = hmap_intern(&s->map, set_hash(s, (uint32_t)s->n), set_eq, s, (uint32_t)s->n, ret);
 
 	if (r == 0)
 		s->n++;

@@ -109,8 +109,7 @@ static int accept(void *ctx, const uint32_t *tags, size_t n, uint32_t *ret)
 		if (r < 0)
 			return r;
 	}
-	r = hmap_intern(&d->map, set_hash(d, (uint32_t)d->n), set_eq, set_hash, d, (uint32_t)d->n,
-			ret);
+	r = hmap_intern(&d->map, set_hash(d, (uint32_t)d->n), set_eq, d, (uint32_t)d->n, ret);
 	if (r == 0) {
 		d->nlist += s->neps;
 		d->n++;

@@ -93,8 +93,8 @@ static struct img_str add_string(struct l7 *l, struct slice s)
 		memcpy(t->strings + t->nstrings, s.p, s.n);
 	t->strings[t->nstrings + s.n] = 0;
 	l->str[l->nstr] = (struct img_str){(uint32_t)t->nstrings, (uint32_t)s.n};
-	r = hmap_intern(&l->strings, str_hash(l, (uint32_t)l->nstr), str_eq, str_hash, l,
-			(uint32_t)l->nstr, &at);
+	r = hmap_intern(&l->strings, str_hash(l, (uint32_t)l->nstr), str_eq, l, (uint32_t)l->nstr,
+			&at);
 	if (r < 0) {
 		l->oom = true;
 		return (struct img_str){0};
@@ -132,7 +132,7 @@ static uint32_t add_root(struct l7 *l, bool *fresh)
 	*fresh = false;
 	if (r == 0) {
 		l->root[l->nroots] = (struct root){.key = key};
-		r = hmap_intern(&l->roots, root_hash(l, (uint32_t)l->nroots), root_eq, root_hash, l,
+		r = hmap_intern(&l->roots, root_hash(l, (uint32_t)l->nroots), root_eq, l,
 				(uint32_t)l->nroots, &at);
 	}
 	if (r == 0) {
@@ -359,8 +359,8 @@ static int accept(void *ctx, const uint32_t *tags, size_t n, uint32_t *ret)
 	if (t->nsetrules + n > SETRULES_MAX)
 		return -E2BIG;
 	make_set(l, tags, n, &t->sets[t->nsets]);
-	r = hmap_intern(&l->sets, set_hash(l, (uint32_t)t->nsets), set_eq, set_hash, l,
-			(uint32_t)t->nsets, ret);
+	r = hmap_intern(&l->sets, set_hash(l, (uint32_t)t->nsets), set_eq, l, (uint32_t)t->nsets,
+			ret);
 	if (r == 0) {
 		t->nsetrules += t->sets[t->nsets].n;
 		t->nsets++;

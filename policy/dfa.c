@@ -129,14 +129,6 @@ static bool list_eq(const void *ctx, uint32_t i)
 	return n == d->scratch->nlist && memcmp(l, d->scratch->list, n * sizeof(*l)) == 0;
 }
 
-static uint64_t list_hash(const void *ctx, uint32_t i)
-{
-	size_t n;
-	const uint32_t *l = state_list(ctx, i, &n);
-
-	return hash_bytes(1, l, n * sizeof(*l));
-}
-
 /* ------------------------------------------------------------------------------- states -- */
 
 static int accept_of(struct dfa *d, uint32_t *ret)
@@ -213,8 +205,8 @@ static int state_of_list(struct dfa *d, uint32_t *ret)
 		*ret = *at;
 		return 0;
 	}
-	r = hmap_intern(&d->lists, hash_bytes(1, s->list, s->nlist * sizeof(*s->list)), list_eq,
-			list_hash, d, (uint32_t)d->n, ret);
+	r = hmap_intern(&d->lists, hash_bytes(1, s->list, s->nlist * sizeof(*s->list)), list_eq, d,
+			(uint32_t)d->n, ret);
 	return r == 0 ? state_new(d) : r < 0 ? r : 0;
 }
 

@@ -61,8 +61,8 @@ static bool set_intern(struct nfa *a, const struct byteset *s, uint32_t *ret)
 		return false;
 	}
 	a->set[a->nsets] = *s;
-	r = hmap_intern(&a->sets, set_hash(a, (uint32_t)a->nsets), set_eq, set_hash, a,
-			(uint32_t)a->nsets, ret);
+	r = hmap_intern(&a->sets, set_hash(a, (uint32_t)a->nsets), set_eq, a, (uint32_t)a->nsets,
+			ret);
 	if (r < 0)
 		a->oom = true;
 	else if (r == 0)
