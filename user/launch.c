@@ -63,12 +63,14 @@ static int own_descriptors(void)
 											   : 0;
 }
 
-/* A core file would be written with the host's core_pattern, perhaps by a program of the host. */
-static int limit(void)
+/* A core file would be written with the host's core_pattern, perhaps by a program of the host. Open
+ * files as for the caller: select() fails above 1024, and the supervisor needs more. */
+static int limit(const struct launch_plan *p)
 {
-	const struct rlimit none = {0, 0};
+	const struct rlimit none = {0, 0}, files = {p->files_soft, p->files_hard};
 
-	return setrlimit(RLIMIT_CORE, &none) < 0 ? -errno : 0;
+	return setrlimit(RLIMIT_CORE, &none) < 0 || setrlimit(RLIMIT_NOFILE, &files) < 0 ? -errno
+											 : 0;
 }
 
 /* The last two locks, in the only order that works: without no_new_privs neither is accepted from a
@@ -100,7 +102,7 @@ static int build_walls(const struct launch_plan *p, char **ret_error)
 	if (r == 0)
 		r = mounts_build(p, LAUNCH_FD_TRUST, &warner, ret_error);
 	if (r == 0)
-		r = limit();
+		r = limit(p);
 	/* 3. The Landlock rules name files that root can open and the user perhaps cannot; enforced
 	 * last. */
 	if (r == 0)

@@ -56,6 +56,8 @@ int plan_to_memfd(const struct launch_plan *p, int *ret_fd)
 	blob_put_u32(&w, (uint32_t)p->ngroups);
 	for (size_t i = 0; i < p->ngroups; i++)
 		blob_put_u32(&w, p->groups[i]);
+	blob_put_u32(&w, p->files_soft);
+	blob_put_u32(&w, p->files_hard);
 	blob_put_u32(&w, p->landlock);
 	blob_put_u32(&w, (uint32_t)p->nmounts);
 	for (size_t i = 0; i < p->nmounts; i++) {
@@ -153,6 +155,8 @@ int plan_parse(struct slice bytes, struct launch_plan *ret)
 	p.uid = blob_get_u32(&r);
 	p.gid = blob_get_u32(&r);
 	get_groups(&r, &p);
+	p.files_soft = blob_get_u32(&r);
+	p.files_hard = blob_get_u32(&r);
 	p.landlock = blob_get_u32(&r);
 	get_mounts(&r, &p);
 	get_links(&r, &p);

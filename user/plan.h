@@ -56,6 +56,9 @@ struct launch_plan {
 	gid_t gid;
 	gid_t *groups;
 	size_t ngroups;
+	/* RLIMIT_NOFILE of the caller: the supervisor raises its own.  Other limits are inherited.
+	 */
+	uint32_t files_soft, files_hard;
 	enum policy_landlock landlock;
 	struct plan_mount *mounts; /* parents before what lies below them */
 	size_t nmounts;

@@ -12,6 +12,7 @@
 #include "user/strv.h"
 
 #include <limits.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/xattr.h>
 
@@ -536,11 +537,21 @@ static int copy_identity(struct launch_plan *p, const struct plan_options *o)
 	return 0;
 }
 
+static void copy_limits(struct launch_plan *p)
+{
+	struct rlimit files = {1024, 4096};
+
+	(void)getrlimit(RLIMIT_NOFILE, &files);
+	p->files_soft = files.rlim_cur < UINT32_MAX ? (uint32_t)files.rlim_cur : UINT32_MAX;
+	p->files_hard = files.rlim_max < UINT32_MAX ? (uint32_t)files.rlim_max : UINT32_MAX;
+}
+
 static int make(struct maker *m)
 {
 	bool any = false;
 	int r = copy_identity(&m->plan, m->o);
 
+	copy_limits(&m->plan);
 	if (r == 0)
 		r = want_all(m);
 	if (r == 0)

@@ -396,6 +396,7 @@ static void round_trip(void **state)
 	assert_int_equal(p.uid, 2000000001);
 	assert_int_equal(p.ngroups, 2);
 	assert_int_equal(p.groups[1], 6);
+	assert_true(p.files_soft > 0 && p.files_soft <= p.files_hard);
 	assert_string_equal(p.workdir, f->work);
 	assert_kind(&p, f->work, PLAN_BIND, true);
 	assert_string_equal(p.env[0], "PATH=/usr/bin");
