@@ -675,32 +675,31 @@ int agent_bind6(struct bpf_sock_addr *ctx)
 	return on_bind(ctx, true);
 }
 
-/* From outside only what answers our own connections: no bare SYN, no datagram.  IPv6 extension headers in front of
- * TCP are not worth following. */
+/* Offset of the TCP header, 0 for anything else.  IPv6 extension headers in front of TCP are not worth following. */
+static __always_inline __u32 tcp_offset(const __u8 *p, const __u8 *end)
+{
+	if (p + 40 > end)
+		return 0;
+	if (p[0] >> 4 == 4)
+		return p[9] == IPPROTO_TCP ? (p[0] & 0xf) * 4u : 0;
+	return p[0] >> 4 == 6 && p[6] == IPPROTO_TCP ? 40 : 0;
+}
+
+/* From outside only what answers our own connections: no bare SYN, no datagram.  Runs for every packet: read in place,
+ * the headers are in the linear part once TCP has accepted them. */
 SEC("cgroup_skb/ingress")
 int agent_ingress(struct __sk_buff *skb)
 {
-	__u8 proto, flags, vihl;
-	__u32 off;
+	const __u8 *p = (void *)(long)skb->data, *end = (void *)(long)skb->data_end, *tcp;
+	__u64 off;
 
 	if (skb->ifindex == IFINDEX_LO)
 		return 1;
-	if (skb->protocol == bpf_htons(0x0800)) {
-		if (bpf_skb_load_bytes(skb, 0, &vihl, 1) || bpf_skb_load_bytes(skb, 9, &proto, 1))
-			goto drop;
-		off = (vihl & 0xf) * 4u;
-	} else if (skb->protocol == bpf_htons(0x86dd)) {
-		if (bpf_skb_load_bytes(skb, 6, &proto, 1))
-			goto drop;
-		off = 40;
-	} else {
-		goto drop;
-	}
-	if (proto != IPPROTO_TCP || bpf_skb_load_bytes(skb, off + 13, &flags, 1))
-		goto drop;
-	if (!(flags & TCP_FLAG_SYN) || (flags & TCP_FLAG_ACK))
+	off = tcp_offset(p, end);
+	asm volatile("%[off] &= 63" : [off] "+r"(off)); /* the verifier wants to see the bound */
+	tcp = p + off;
+	if (off && tcp + 14 <= end && (tcp[13] & (TCP_FLAG_SYN | TCP_FLAG_ACK)) != TCP_FLAG_SYN)
 		return 1;
-drop:
 	stat_inc(OSH_STAT_INBOUND);
 	return 0;
 }
