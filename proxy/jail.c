@@ -188,6 +188,7 @@ static const struct rule {
 	{CALL(epoll_wait), ANY},
 	{CALL(epoll_pwait), ANY},
 	{CALL(poll), ANY},
+	{CALL(ppoll), ANY},
 	/* maps: look-ups, and the names map's entries */
 	{CALL(bpf), ARG(0, BPF_MAP_LOOKUP_ELEM)},
 	{CALL(bpf), ARG(0, BPF_MAP_UPDATE_ELEM)},
