@@ -18,6 +18,8 @@
  */
 #include "user/mounts.h"
 
+#include "user/hidesock.h"
+
 #include "user/blob.h"
 #include "user/strv.h"
 
@@ -681,10 +683,25 @@ static int turn(struct builder *b)
 	return chdir("/") < 0 ? say(b, -errno, "cannot enter", "/") : 0;
 }
 
+/* Sockets of the host that lie in what the plan shows. */
+static int cover_sockets(struct builder *b, FILE *list)
+{
+	char path[PATH_MAX] = "/proc/net/unix";
+	int r = hide_sockets(list, b->root, b->plan, path);
+
+	if (r < 0)
+		return say(b, r, "cannot hide the host's Unix socket", path);
+	if (r > 0)
+		warner_say(b->warner, "%d Unix socket%s of the host hidden; list one in filesystem_policy.unix_sockets to reach it",
+			   r, r == 1 ? "" : "s");
+	return 0;
+}
+
 int mounts_build(const struct launch_plan *p, int trust_fd, const struct warner *w,
 		 char **ret_error)
 {
 	struct builder b = {.plan = p, .warner = w, .root = -1, .ret_error = ret_error};
+	_cleanup_fclose_ FILE *sockets = hide_sockets_open();
 	mode_t mask = umask(0);
 	int r;
 
@@ -700,6 +717,8 @@ int mounts_build(const struct launch_plan *p, int trust_fd, const struct warner 
 		r = add_runtime_dir(&b);
 	if (r == 0)
 		r = add_files(&b, trust_fd);
+	if (r == 0)
+		r = cover_sockets(&b, sockets);
 	if (r == 0)
 		r = turn(&b);
 	if (b.root >= 0)
