@@ -31,7 +31,6 @@ struct client {
 	struct tty tty;
 	struct pty pty;
 	bool foreground; /* the command has the foreground of its pty */
-	bool input_closed;
 	bool done;
 	char keys[4096]; /* read from the terminal, not yet taken by the pty */
 	size_t nkeys;
@@ -92,6 +91,15 @@ static void copy_output(struct client *c, bool all)
 	} while (n > 0 && all);
 }
 
+/* The user's terminal is gone, so the pty goes: the kernel tells the command's jobs, and whoever
+ * reads it sees the end. */
+static void hang_up(struct client *c)
+{
+	pty_close(&c->pty);
+	c->tty = (struct tty){.fd = -1};
+	c->nkeys = 0;
+}
+
 static void read_keys(struct client *c)
 {
 	ssize_t n = read(c->tty.fd, c->keys + c->nkeys, sizeof(c->keys) - c->nkeys);
@@ -99,7 +107,7 @@ static void read_keys(struct client *c)
 	if (n > 0)
 		c->nkeys += (size_t)n;
 	else if (n == 0 || (errno != EINTR && errno != EAGAIN))
-		c->input_closed = true;
+		hang_up(c);
 }
 
 static void write_keys(struct client *c)
@@ -231,13 +239,15 @@ static void on_signal(struct client *c)
 						    ignores SIGTSTP */
 		else
 			send_signal(c, signo);
+		if (signo == SIGHUP && tty_gone(&c->tty))
+			hang_up(c);
 	}
 }
 
 static void loop(struct client *c)
 {
 	while (!c->done) {
-		bool reading = c->tty.raw && !c->input_closed && c->nkeys < sizeof(c->keys);
+		bool reading = c->tty.raw && c->nkeys < sizeof(c->keys);
 		struct pollfd p[] = {
 			{.fd = c->signals, .events = POLLIN},
 			{.fd = c->control, .events = POLLIN},
@@ -251,9 +261,9 @@ static void loop(struct client *c)
 		}
 		if (p[0].revents)
 			on_signal(c);
-		if (p[2].revents & POLLOUT)
+		if ((p[2].revents & POLLOUT) && c->pty.master >= 0)
 			write_keys(c);
-		if (p[2].revents & (POLLIN | POLLHUP | POLLERR))
+		if ((p[2].revents & (POLLIN | POLLHUP | POLLERR)) && c->pty.master >= 0)
 			copy_output(c, false);
 		if (p[3].revents && c->tty.raw)
 			read_keys(c);

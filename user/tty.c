@@ -22,6 +22,13 @@ bool tty_foreground(const struct tty *t)
 			 : group == getpgrp(); /* ENOTTY: not our controlling terminal */
 }
 
+bool tty_gone(const struct tty *t)
+{
+	struct termios a;
+
+	return t->fd >= 0 && tcgetattr(t->fd, &a) < 0 && errno == EIO;
+}
+
 static int set_attributes(int fd, const struct termios *a)
 {
 	int r;

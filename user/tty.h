@@ -22,6 +22,9 @@ struct tty {
 /* Is this process's job in the foreground of the terminal?  True for one that controls nobody. */
 bool tty_foreground(const struct tty *t);
 
+/* Was it hung up?  False when there is none. */
+bool tty_gone(const struct tty *t);
+
 /* Raw: every key goes through untouched.  Nothing happens while the job is in the background:
  * changing the settings there would stop it. */
 void tty_raw(struct tty *t);
