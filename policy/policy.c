@@ -28,6 +28,17 @@ void policy_counts(const struct policy *p, size_t *ret_blocks, size_t *ret_endpo
 		*ret_endpoints += p->blocks[b].nendpoints;
 }
 
+size_t policy_count_native(const struct policy *p)
+{
+	size_t n = 0;
+
+	for (size_t b = 0; b < p->nblocks; b++)
+		for (size_t e = 0; e < p->blocks[b].nendpoints; e++)
+			n += p->blocks[b].endpoints[e].protocol == PROTO_TCP &&
+			     p->blocks[b].endpoints[e].tls == TLS_NATIVE;
+	return n;
+}
+
 /* ----------------------------------------------------------------------------- binaries -- */
 
 size_t policy_binaries(const struct policy *p, size_t i, struct policy_binary *ret)

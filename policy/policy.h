@@ -75,6 +75,8 @@ const struct policy_static *policy_static(const struct policy *p);
 
 /* How many blocks, and endpoints over all of them. */
 void policy_counts(const struct policy *p, size_t *ret_blocks, size_t *ret_endpoints);
+/* How many of the endpoints are native: their bytes go straight to the address, unseen. */
+size_t policy_count_native(const struct policy *p);
 
 /* Compares the static sections of a reload with those in force.  Returns NULL when nothing changes (an
  * absent section means unchanged; lists compare as sets, names by resolved meaning of the caller), else

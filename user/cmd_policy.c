@@ -10,7 +10,7 @@ static int check(const char *path)
 	_cleanup_(policy_diags_done) struct policy_diags diags = {0};
 	_cleanup_free_ uint8_t *image = NULL;
 	const char *name = strcmp(path, "-") == 0 ? "<stdin>" : path;
-	size_t n, blocks, endpoints;
+	size_t n, blocks, endpoints, native;
 	int r = policy_load_file(path, &diags, &p, NULL, NULL);
 
 	if (r == 0)
@@ -23,6 +23,11 @@ static int check(const char *path)
 	policy_counts(p, &blocks, &endpoints);
 	printf("%s: ok, %zu block%s, %zu endpoint%s\n", name, blocks, blocks == 1 ? "" : "s",
 	       endpoints, endpoints == 1 ? "" : "s");
+	native = policy_count_native(p);
+	if (native)
+		printf("%s: note: the bytes of %zu endpoint%s are not looked at; where many sites share one address, a "
+		       "program can name another of them there ('tls: skip' or 'protocol: rest' pins the name)\n",
+		       name, native, native == 1 ? "" : "s");
 	return fflush(stdout) == 0 ? 0 : 1;
 }
 
