@@ -152,12 +152,12 @@ static bool is_populated(const char *dir)
 
 int cgroups_remove(const char *name, int timeout_ms)
 {
-	_cleanup_free_ char *mnt = NULL, *dir = NULL, *base = NULL;
+	_cleanup_free_ char *mnt = NULL, *dir = NULL;
 	int r = cgroup2_mount(&mnt);
 
 	if (r < 0)
 		return r;
-	if (asprintf(&base, "%s/osh-enforce", mnt) < 0 || asprintf(&dir, "%s/%s", base, name) < 0)
+	if (asprintf(&dir, "%s/osh-enforce/%s", mnt, name) < 0)
 		return -ENOMEM;
 	if (access(dir, F_OK) < 0)
 		return 0;
@@ -177,8 +177,15 @@ int cgroups_remove(const char *name, int timeout_ms)
 	}
 	if (rmdir(dir) < 0 && errno != ENOENT)
 		return -errno;
-	(void)rmdir(base); /* when it was the last sandbox */
 	return 0;
+}
+
+void cgroups_remove_base(void)
+{
+	_cleanup_free_ char *mnt = NULL, *base = NULL;
+
+	if (cgroup2_mount(&mnt) == 0 && asprintf(&base, "%s/osh-enforce", mnt) >= 0)
+		(void)rmdir(base);
 }
 
 int cgroup_inside(pid_t pid, bool *ret)

@@ -26,6 +26,7 @@ int cgroups_create(const char *name, struct cgroups *ret);
 /* Kills what is inside (cgroup.kill), waits up to timeout_ms, removes.  Missing directories are fine. -EBUSY: processes
  * would not die. */
 int cgroups_remove(const char *name, int timeout_ms);
+void cgroups_remove_base(void); /* CGROUP2/osh-enforce, when it is empty; under the state lock */
 void cgroups_done(struct cgroups *c); /* closes, frees; removes nothing */
 /* Is the process in any sandbox's cgroup? */
 int cgroup_inside(pid_t pid, bool *ret);

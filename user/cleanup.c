@@ -102,17 +102,24 @@ static void unpin(const char *name)
 {
 	_cleanup_free_ char *base = NULL, *dir = NULL;
 
-	if (bpffs_dir(&base) < 0 || asprintf(&dir, "%s/%s", base, name) < 0)
-		return;
-	(void)remove_tree(dir);
-	(void)rmdir(base);
-	if (strncmp(base, OSH_RUN_DIR, strlen(OSH_RUN_DIR)) == 0 && access(base, F_OK) < 0) {
-		(void)umount2(OSH_RUN_DIR "/.bpf", MNT_DETACH);
-		(void)rmdir(OSH_RUN_DIR "/.bpf");
-	}
+	if (bpffs_dir(&base) == 0 && asprintf(&dir, "%s/%s", base, name) >= 0)
+		(void)remove_tree(dir);
 }
 
-int cleanup_sandbox(const char *name)
+/* What all sandboxes share goes with the last one.  Under the lock: a start makes these and its own entry in one go. */
+static void remove_shared(void)
+{
+	_cleanup_free_ char *base = NULL;
+
+	cgroups_remove_base();
+	(void)rmdir(OSH_STATE_DIR);
+	if (bpffs_dir(&base) < 0 || rmdir(base) < 0 || strncmp(base, OSH_RUN_DIR, strlen(OSH_RUN_DIR)) != 0)
+		return;
+	(void)umount2(OSH_RUN_DIR "/.bpf", MNT_DETACH);
+	(void)rmdir(OSH_RUN_DIR "/.bpf");
+}
+
+static int cleanup_locked(const char *name)
 {
 	_cleanup_free_ char *run = NULL, *state = NULL;
 	int r, k;
@@ -125,9 +132,17 @@ int cleanup_sandbox(const char *name)
 		return r; /* while something still runs, everything stays enforced */
 	unpin(name);
 	r = remove_tree(state);
-	(void)rmdir(OSH_STATE_DIR);
 	k = remove_tree(run);
+	remove_shared();
 	return r < 0 ? r : k;
+}
+
+int cleanup_sandbox(const char *name)
+{
+	_cleanup_close_ int lock = -1;
+	int r = state_lock(&lock);
+
+	return r < 0 ? r : cleanup_locked(name);
 }
 
 void sandbox_sweep(void)
@@ -146,7 +161,7 @@ void sandbox_sweep(void)
 		fd = open(path, O_RDWR | O_CLOEXEC | O_NOFOLLOW);
 		if (fd >= 0 && flock(fd, LOCK_EX | LOCK_NB) < 0)
 			continue; /* alive */
-		(void)cleanup_sandbox(v[i]);
+		(void)cleanup_locked(v[i]);
 	}
 	strv_free(v);
 }

@@ -2,6 +2,7 @@
 /*
  * initctl.c - the supervisor's side of the launcher, which becomes the sandbox's init (launch.h).
  */
+#include "user/start.h"
 #include "user/supervise.h"
 
 #include <fcntl.h>
@@ -51,7 +52,7 @@ static int trust_bundle(struct supervisor *s, int *ret_fd)
 	return r;
 }
 
-static void child(int sock, int plan, int trust)
+static void child(const struct supervisor *s, int sock, int plan, int trust)
 {
 	char *argv[] = {"osh-enforce", "__launch", NULL}, *envp[] = {NULL};
 	int null = open("/dev/null", O_RDWR | O_CLOEXEC);
@@ -62,7 +63,7 @@ static void child(int sock, int plan, int trust)
 	plan = fcntl(plan, F_DUPFD_CLOEXEC, 64);
 	trust = fcntl(trust, F_DUPFD_CLOEXEC, 64);
 	if (null < 0 || dup2(null, 0) < 0 || dup2(null, 1) < 0 ||
-	    (!getenv("OSH_DEBUG_STDERR") && dup2(null, 2) < 0) || dup2(sock, LAUNCH_FD_SUPERVISOR) < 0 ||
+	    (!start_shows_stderr(s->args.verbose, s->args.keep) && dup2(null, 2) < 0) || dup2(sock, LAUNCH_FD_SUPERVISOR) < 0 ||
 	    dup2(plan, LAUNCH_FD_PLAN) < 0 || dup2(trust, LAUNCH_FD_TRUST) < 0 ||
 	    close_range(LAUNCH_FD_TRUST + 1, ~0u, CLOSE_RANGE_CLOEXEC) < 0)
 		_exit(125);
@@ -87,7 +88,7 @@ int init_spawn(struct supervisor *s)
 	kernel_open_launch(s->kernel);
 	pid = cgroup_fork(s->cgroups.fd[CGROUP_AGENT], 0);
 	if (pid == 0)
-		child(sv[1], s->start_fd[SF_PLAN], trust);
+		child(s, sv[1], s->start_fd[SF_PLAN], trust);
 	close(sv[1]);
 	if (pid < 0) {
 		close(sv[0]);

@@ -113,11 +113,9 @@ static int attach(struct kernel *k, const struct kernel_config *c, const char **
 	return 0;
 }
 
-static int quiet(enum libbpf_print_level level, const char *fmt, va_list ap)
+static int print_warnings(enum libbpf_print_level level, const char *fmt, va_list ap)
 {
-	if (level == LIBBPF_WARN && getenv("OSH_DEBUG_LIBBPF"))
-		return vfprintf(stderr, fmt, ap);
-	return 0;
+	return level == LIBBPF_WARN ? vfprintf(stderr, fmt, ap) : 0; /* seen with -v */
 }
 
 /* On the kernel that built us the types are at hand, and libbpf need not read all of its BTF. A memfd with them, or -1. */
@@ -166,7 +164,7 @@ int kernel_new(const struct kernel_config *c, struct kernel **ret, const char **
 
 	if (!k)
 		return -ENOMEM;
-	libbpf_set_print(quiet);
+	libbpf_set_print(print_warnings);
 	*ret_what = "load";
 	btf = own_btf();
 	r = open_and_load(k, c, btf);
@@ -182,11 +180,6 @@ int kernel_new(const struct kernel_config *c, struct kernel **ret, const char **
 	}
 	k->current = p;
 	k->ncpus = libbpf_num_possible_cpus();
-	*ret_what = "pin directory";
-	if (mkdir(c->pin_dir, 0700) < 0) {
-		r = -errno;
-		goto fail;
-	}
 	r = attach(k, c, ret_what);
 	if (r < 0)
 		goto fail;

@@ -11,7 +11,7 @@ struct kernel;
 
 struct kernel_config {
 	const struct cgroups *cgroups;
-	const char *pin_dir; /* made here; one pin per link */
+	const char *pin_dir; /* empty; one pin per link */
 	uint32_t tag;	     /* nonzero, of this sandbox's sockets */
 	uint16_t proxy_port4, proxy_port6, dns_port4, dns_port6; /* host order */
 };

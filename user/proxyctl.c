@@ -7,6 +7,7 @@
  * the same listeners, CA and tables.  What the proxy says is checked for size and escaped when it is printed, nothing
  * more.
  */
+#include "user/start.h"
 #include "user/supervise.h"
 
 #include <arpa/inet.h>
@@ -240,14 +241,14 @@ static void exec_proxy(void)
 	execve(OSH_LIBEXECDIR "/osh-enforce-proxy", argv, envp);
 }
 
-static void child_fds(int sock)
+static void child_fds(const struct supervisor *s, int sock)
 {
 	sigset_t none;
 	int null = open("/dev/null", O_RDWR | O_CLOEXEC);
 
 	if (null < 0 || dup2(null, 0) < 0 || dup2(null, 1) < 0)
 		_exit(125);
-	if (!getenv("OSH_DEBUG_STDERR") && dup2(null, 2) < 0)
+	if (!start_shows_stderr(s->args.verbose, s->args.keep) && dup2(null, 2) < 0)
 		_exit(125);
 	if (dup2(sock, WIRE_FD) < 0 || close_range(WIRE_FD + 1, ~0u, CLOSE_RANGE_CLOEXEC) < 0)
 		_exit(125);
@@ -283,7 +284,7 @@ int proxy_fork(struct supervisor *s)
 	(void)setsockopt(sv[1], SOL_SOCKET, SO_SNDBUFFORCE, &room, sizeof(room)); /* its events */
 	pid = cgroup_fork(s->cgroups.fd[CGROUP_PROXY], 0);
 	if (pid == 0) {
-		child_fds(sv[1]);
+		child_fds(s, sv[1]);
 		exec_proxy();
 		_exit(127);
 	}

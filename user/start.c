@@ -12,7 +12,7 @@
 #define START_TIMEOUT_MS 60000
 
 /* A grandchild, so that the starter has no child to reap and the supervisor no parent to lose. */
-static int spawn(int *ret_sock)
+static int spawn(const struct sandbox_start *s, int *ret_sock)
 {
 	char *argv[] = {"osh-enforce", "__supervise", NULL};
 	int sv[2];
@@ -30,7 +30,7 @@ static int spawn(int *ret_sock)
 		sigemptyset(&none);
 		sigprocmask(SIG_SETMASK, &none, NULL);
 		if (null < 0 || dup2(null, 0) < 0 || dup2(null, 1) < 0 ||
-		    (!getenv("OSH_DEBUG_STDERR") && dup2(null, 2) < 0))
+		    (!start_shows_stderr(s->verbose, s->keep) && dup2(null, 2) < 0))
 			_exit(125);
 		sv[1] = fcntl(sv[1], F_DUPFD_CLOEXEC, 64);
 		if (dup2(sv[1], 3) < 0 || close_range(4, ~0u, CLOSE_RANGE_CLOEXEC) < 0)
@@ -71,7 +71,7 @@ int sandbox_start(const struct sandbox_start *s, char **ret_name, int *ret_contr
 
 	*ret_error = NULL;
 	sandbox_sweep();
-	r = spawn(&sock);
+	r = spawn(s, &sock);
 	if (r == 0)
 		r = hand_over(sock, s);
 	while (r == 0) {

@@ -33,6 +33,13 @@ struct sandbox_start {
  * people (malloced; may be NULL) and everything that was made is gone again. */
 int sandbox_start(const struct sandbox_start *s, char **ret_name, int *ret_control, char **ret_error);
 
+/* -v in the foreground: what supervisor, proxy and launcher say on stderr reaches the caller's. A kept sandbox must not
+ * hold it open. */
+static inline bool start_shows_stderr(bool verbose, bool keep)
+{
+	return verbose && !keep;
+}
+
 /* Removes what dead supervisors left (cgroups and their processes, pins, directories).  Every command calls it. */
 void sandbox_sweep(void);
 

@@ -227,6 +227,12 @@ static int directories(struct supervisor *s)
 		return supervise_fail(s, "no bpf file system: %s; mount one with 'mount -t bpf bpf /sys/fs/bpf'", strerror(-r));
 	if (asprintf(&s->pin_dir, "%s/%s", base, s->name) < 0)
 		return supervise_fail(s, "out of memory");
+	if (mkdir(s->pin_dir, 0700) < 0)
+		return supervise_fail(s, "%s: %s", s->pin_dir, strerror(errno));
+	r = cgroups_create(s->name, &s->cgroups);
+	if (r < 0)
+		return supervise_fail(s, "cgroup v2: %s%s", strerror(-r),
+				      r == -ENOENT ? "; mount it with 'mount -t cgroup2 none /sys/fs/cgroup'" : "");
 	(void)mkdir(OSH_STATE_DIR, 0755);
 	(void)remove_tree(s->state_dir);
 	if (mkdir(s->state_dir, 0711) < 0 || mkdir(rev, 0700) < 0)
@@ -292,10 +298,6 @@ static int start(struct supervisor *s)
 	s->events.log = s->log;
 	s->events.image = supervise_image;
 	s->events.arg = s;
-	r = cgroups_create(s->name, &s->cgroups);
-	if (r < 0)
-		return supervise_fail(s, "cgroup v2: %s%s", strerror(-r),
-				      r == -ENOENT ? "; mount it with 'mount -t cgroup2 none /sys/fs/cgroup'" : "");
 	r = proxy_listen(s);
 	if (r < 0)
 		return supervise_fail(s, "listeners on loopback: %s; is lo up?", strerror(-r));

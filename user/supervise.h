@@ -149,7 +149,7 @@ struct client *client_of_command(struct supervisor *s, uint32_t command);
 __attribute__((format(printf, 3, 4))) void client_error(struct client *c, int error, const char *fmt, ...);
 
 /* cleanup.c */
-/* Removes everything of a sandbox whose supervisor is this process, or dead (lock held by the caller). */
+/* Removes everything of a sandbox whose supervisor is this process. */
 int cleanup_sandbox(const char *name);
 int state_lock(int *ret_fd); /* the one lock around creation and sweeping */
 int remove_tree(const char *path); /* never follows a link; bounded in descriptors whatever the depth */
