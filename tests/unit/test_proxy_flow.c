@@ -854,7 +854,8 @@ static void test_resumption(void **state)
 /* A connection that was authenticated for one program is not given to another. */
 static void serve_ntlm(struct server *s)
 {
-	for (int i = 0; i < 2; i++)
+	serve_n(s, 2, "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"); /* would serve two */
+	if (s->count == 1)
 		serve_n(s, 1, "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n");
 }
 
