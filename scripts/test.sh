@@ -120,7 +120,7 @@ if chosen fuzz; then
 fi
 for t in tests/e2e/[0-9]*.sh; do
 	n=${t##*/} n=${n%.sh}
-	chosen "$n" && counted "$n" "$LIMIT" env ${KEEP:+KEEP_LOGS="$LOGS/$n"} "$t"
+	chosen "$n" && counted "$n" "$LIMIT" env ${KEEP:+KEEP_LOGS="$LOGS/$n"} bash "$t"
 done
 chosen demo && counted demo 300 scripts/demo.sh --no-deps
 

@@ -3,7 +3,7 @@
 #
 # Programs that the policies name and this host lacks (claude, gh) are copies of curl, on a tmpfs over /usr/local/bin
 # in a mount namespace of the test's own.
-[ -n "${OSHT_MOUNTS:-}" ] || exec unshare --mount --propagation private env OSHT_MOUNTS=1 "$0" "$@"
+[ -n "${OSHT_MOUNTS:-}" ] || exec unshare --mount --propagation private env OSHT_MOUNTS=1 bash "$0" "$@"
 . "$(dirname "$0")/lib.sh"
 e2e_up
 nginx_up

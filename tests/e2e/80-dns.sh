@@ -3,7 +3,7 @@
 #
 # The host's resolver is dnsmasq in the server's namespace: /etc/resolv.conf is bound over in a mount namespace of the
 # test's own.
-[ -n "${OSHT_MOUNTS:-}" ] || exec unshare --mount --propagation private env OSHT_MOUNTS=1 "$0" "$@"
+[ -n "${OSHT_MOUNTS:-}" ] || exec unshare --mount --propagation private env OSHT_MOUNTS=1 bash "$0" "$@"
 . "$(dirname "$0")/lib.sh"
 e2e_up
 printf 'nameserver %s\nsearch example.test\n' "$S_IP" >"$T/resolv.conf"
