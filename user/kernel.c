@@ -20,8 +20,12 @@
 #include <sys/mman.h>
 #include <sys/stat.h>
 
+/* The programs are verified by two threads, in objects of their own that share the maps of a third and are gone after
+ * attaching: verification is most of the time of a start. */
+#define LOADERS 2
+
 struct kernel {
-	struct enforce_bpf *skel;
+	struct enforce_bpf *skel; /* the maps; none of its programs is loaded */
 	volatile uint64_t *current; /* mmapped */
 	int ncpus;
 	/* The first image goes into its slot while other things start: the update waits for a grace period. */
@@ -82,15 +86,18 @@ static int pin_link(struct bpf_link *l, const char *dir, const char *name)
 }
 
 /* The agent's and the proxy's programs go to their cgroups by the prefix of their names; tracepoints are global. */
-static int attach(struct kernel *k, const struct kernel_config *c, const char **ret_what)
+static int attach(struct enforce_bpf *s, const struct kernel_config *c, const char **ret_what)
 {
 	struct bpf_program *p;
 
-	bpf_object__for_each_program(p, k->skel->obj)
+	bpf_object__for_each_program(p, s->obj)
 	{
 		const char *name = bpf_program__name(p);
 		struct bpf_link *l;
 		int r;
+
+		if (!bpf_program__autoload(p))
+			continue;
 
 		if (strncmp(name, "agent_", 6) == 0)
 			l = bpf_program__attach_cgroup(p, c->cgroups->fd[CGROUP_AGENT]);
@@ -133,43 +140,120 @@ static int own_btf(void)
 	return steal_fd(&fd);
 }
 
-static int open_and_load(struct kernel *k, const struct kernel_config *c, int btf)
-{
-	LIBBPF_OPTS(bpf_object_open_opts, o);
-	char path[64];
-	int r;
+struct loader {
+	struct enforce_bpf *maps; /* whose maps to use */
+	struct enforce_bpf *skel;
+	const struct kernel_config *config;
+	const char *btf_path; /* NULL: the kernel's own */
+	unsigned int part;
+	int result;
+};
 
-	if (btf >= 0) {
-		snprintf(path, sizeof(path), "/proc/self/fd/%d", btf);
-		o.btf_custom_path = path;
-	}
-	k->skel = enforce_bpf__open_opts(&o);
-	if (!k->skel)
+static int open_object(const char *btf_path, const struct kernel_config *c, struct enforce_bpf **ret)
+{
+	LIBBPF_OPTS(bpf_object_open_opts, o, .btf_custom_path = btf_path);
+	struct enforce_bpf *s = enforce_bpf__open_opts(&o);
+
+	if (!s)
 		return -errno;
-	constants(k->skel, c);
-	r = enforce_bpf__load(k->skel);
-	if (r < 0) {
-		enforce_bpf__destroy(k->skel);
-		k->skel = NULL;
+	constants(s, c);
+	*ret = s;
+	return 0;
+}
+
+/* Halves of about the same work: IPv6 and the proxy's programs, and the rest. */
+static unsigned int part_of(const char *program)
+{
+	return program[strlen(program) - 1] == '6' || strncmp(program, "proxy_", 6) == 0;
+}
+
+static int share_maps(struct loader *l)
+{
+	struct bpf_map *from, *to;
+
+	bpf_object__for_each_map(from, l->maps->obj)
+	{
+		int r;
+
+		to = bpf_object__find_map_by_name(l->skel->obj, bpf_map__name(from));
+		if (!to)
+			return -ENOENT;
+		r = bpf_map__reuse_fd(to, bpf_map__fd(from));
+		if (r < 0)
+			return r;
+	}
+	return 0;
+}
+
+static void *load_part(void *arg)
+{
+	struct loader *l = arg;
+	struct bpf_program *p;
+
+	l->result = open_object(l->btf_path, l->config, &l->skel);
+	if (l->result < 0)
+		return NULL;
+	bpf_object__for_each_program(p, l->skel->obj)
+		(void)bpf_program__set_autoload(p, part_of(bpf_program__name(p)) == l->part);
+	l->result = share_maps(l);
+	if (l->result == 0)
+		l->result = enforce_bpf__load(l->skel);
+	return NULL;
+}
+
+static int load_maps(struct kernel *k, const struct kernel_config *c)
+{
+	struct bpf_program *p;
+	int r = open_object(NULL, c, &k->skel); /* without programs nothing is relocated */
+
+	if (r < 0)
+		return r;
+	bpf_object__for_each_program(p, k->skel->obj)
+		(void)bpf_program__set_autoload(p, false);
+	return enforce_bpf__load(k->skel);
+}
+
+static int load_programs(struct kernel *k, const struct kernel_config *c, const char *btf_path,
+			 struct loader loaders[LOADERS])
+{
+	pthread_t thread[LOADERS];
+	bool threaded[LOADERS] = {false};
+	int r = 0;
+
+	for (unsigned int i = 0; i < LOADERS; i++) {
+		loaders[i] = (struct loader){.maps = k->skel, .config = c, .btf_path = btf_path, .part = i};
+		if (i + 1 < LOADERS)
+			threaded[i] = pthread_create(&thread[i], NULL, load_part, &loaders[i]) == 0;
+		if (!threaded[i])
+			load_part(&loaders[i]);
+	}
+	for (unsigned int i = 0; i < LOADERS; i++) {
+		if (threaded[i])
+			(void)pthread_join(thread[i], NULL);
+		if (loaders[i].result < 0)
+			r = loaders[i].result;
 	}
 	return r;
 }
 
-int kernel_new(const struct kernel_config *c, struct kernel **ret, const char **ret_what)
+static void loaders_done(struct loader loaders[LOADERS])
+{
+	for (unsigned int i = 0; i < LOADERS; i++) {
+		enforce_bpf__destroy(loaders[i].skel);
+		loaders[i].skel = NULL;
+	}
+}
+
+int kernel_new(const struct kernel_config *c, struct kernel **ret)
 {
 	struct kernel *k = calloc(1, sizeof(*k));
-	_cleanup_close_ int btf = -1;
 	void *p;
 	int r;
 
 	if (!k)
 		return -ENOMEM;
 	libbpf_set_print(print_warnings);
-	*ret_what = "load";
-	btf = own_btf();
-	r = open_and_load(k, c, btf);
-	if (r < 0 && btf >= 0)
-		r = open_and_load(k, c, -1);
+	r = load_maps(k, c);
 	if (r < 0)
 		goto fail;
 	p = mmap(NULL, (size_t)getpagesize(), PROT_READ | PROT_WRITE, MAP_SHARED,
@@ -180,13 +264,30 @@ int kernel_new(const struct kernel_config *c, struct kernel **ret, const char **
 	}
 	k->current = p;
 	k->ncpus = libbpf_num_possible_cpus();
-	r = attach(k, c, ret_what);
-	if (r < 0)
-		goto fail;
 	*ret = k;
 	return 0;
 fail:
 	kernel_free(k);
+	return r;
+}
+
+int kernel_attach(struct kernel *k, const struct kernel_config *c, const char **ret_what)
+{
+	struct loader loaders[LOADERS] = {0};
+	_cleanup_close_ int btf = own_btf();
+	char path[64];
+	int r;
+
+	*ret_what = "load";
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", btf);
+	r = load_programs(k, c, btf < 0 ? NULL : path, loaders);
+	if (r < 0 && btf >= 0) {
+		loaders_done(loaders);
+		r = load_programs(k, c, NULL, loaders);
+	}
+	for (unsigned int i = 0; r == 0 && i < LOADERS; i++)
+		r = attach(loaders[i].skel, c, ret_what);
+	loaders_done(loaders);
 	return r;
 }
 

@@ -16,8 +16,10 @@ struct kernel_config {
 	uint16_t proxy_port4, proxy_port6, dns_port4, dns_port6; /* host order */
 };
 
-/* Loads, attaches and pins everything.  *ret_what names the failing part on error (a literal). */
-int kernel_new(const struct kernel_config *c, struct kernel **ret, const char **ret_what);
+/* The tables.  From here on an image can be published and descriptors exported. */
+int kernel_new(const struct kernel_config *c, struct kernel **ret);
+/* Loads, attaches and pins the programs.  *ret_what names the failing part on error (a literal). */
+int kernel_attach(struct kernel *k, const struct kernel_config *c, const char **ret_what);
 struct kernel *kernel_free(struct kernel *k); /* the pinned links stay */
 
 enum kernel_map {

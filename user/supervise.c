@@ -260,8 +260,14 @@ static int kernel_side(struct supervisor *s)
 				  .dns_port4 = s->proxy.port[2],
 				  .dns_port6 = s->proxy.port[3]};
 	const char *what = "";
-	int r = kernel_new(&c, &s->kernel, &what);
+	int r = kernel_new(&c, &s->kernel);
 
+	if (r < 0)
+		return supervise_fail(s, "BPF maps: %s; run 'osh-enforce doctor' to see what this kernel lacks", strerror(-r));
+	r = reload_first(s); /* its grace period passes while the programs are verified */
+	if (r < 0)
+		return supervise_fail(s, "the policy image was not accepted: %s", strerror(-r));
+	r = kernel_attach(s->kernel, &c, &what);
 	if (r < 0)
 		return supervise_fail(s, "BPF program %s: %s; run 'osh-enforce doctor' to see what this kernel lacks", what,
 				      strerror(-r));
@@ -279,8 +285,6 @@ static int kernel_side(struct supervisor *s)
 	for (size_t i = 0; r == 0 && i < ARRAY_LEN(s->proxy.listen_fd); i++)
 		if (s->proxy.listen_fd[i] >= 0)
 			r = kernel_mark_listener(s->kernel, s->proxy.listen_fd[i]);
-	if (r == 0)
-		r = reload_first(s);
 	if (r < 0)
 		return supervise_fail(s, "kernel tables: %s", strerror(-r));
 	return 0;
