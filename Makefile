@@ -38,9 +38,9 @@ USER_LIBS   := $(POLICY_LIBS) -ljansson -lseccomp -lbpf -lelf -lz -lmd -lpthread
 all: $(B)/osh-enforce $(B)/osh-enforce-proxy
 
 # --- kernel side -----------------------------------------------------------------------------------
-$(B)/vmlinux.h:
+$(B)/vmlinux.h: vmlinux/make.sh
 	@mkdir -p $(@D)
-	$(BPFTOOL) btf dump file /sys/kernel/btf/vmlinux format c > $@.tmp && mv $@.tmp $@
+	BPFTOOL=$(BPFTOOL) vmlinux/make.sh $@
 
 BPF_CFLAGS := -O2 -g -target bpf -mcpu=v3 -D__TARGET_ARCH_$(shell uname -m | sed 's/x86_64/x86/;s/aarch64/arm64/') \
 	      -Wall -Wextra -Werror -Wno-unused-parameter -Wno-missing-declarations -I. -I$(B)
