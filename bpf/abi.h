@@ -207,16 +207,19 @@ _Static_assert(sizeof(struct osh_img_hdr) == 128, "abi");
 #define OSH_TAINT_VARS(X)                                                                         \
 	X("LD_PRELOAD") X("LD_AUDIT") X("LD_LIBRARY_PATH") X("LD_ORIGIN_PATH") X("LD_PROFILE")     \
 	X("GCONV_PATH") X("LOCPATH") X("OPENSSL_CONF") X("OPENSSL_ENGINES") X("OPENSSL_MODULES")   \
-	X("SSLKEYLOGFILE") X("BUN_OPTIONS") X("BUN_INSPECT_PRELOAD") X("GLIBC_TUNABLES")           \
+	X("SSLKEYLOGFILE") X("SASL_PATH") X("SASL_CONF_PATH") X("GSS_MECH_CONFIG") X("KRB5_CONFIG") \
+	X("BUN_OPTIONS") X("BUN_INSPECT_PRELOAD") X("GLIBC_TUNABLES")           \
 	X("MALLOC_TRACE") X("GTK_MODULES") X("QT_PLUGIN_PATH") X("GIO_EXTRA_MODULES")
 #define OSH_TAINT_ENV_TOO_LONG 255 /* osh_ident.taint: environment longer than the hook scans */
 #define OSH_TAINT_ENV_UNREADABLE 254
 
-/* Variables that put code into an interpreter: they take the script part of the identity. */
+/* Variables that put code into an interpreter: they take the script part of the identity.  A '*' at the end: every
+ * variable that begins so. */
 #define OSH_INTERP_VARS(X)                                                                        \
 	X("NODE_OPTIONS") X("NODE_PATH") X("PYTHONPATH") X("PYTHONSTARTUP") X("PYTHONHOME")        \
 	X("PYTHONINSPECT") X("PYTHONUSERBASE") X("PERL5OPT") X("PERL5LIB") X("PERLLIB") X("PERL5DB") \
-	X("RUBYOPT") X("RUBYLIB") X("BASH_ENV") X("ENV") X("ZDOTDIR") X("GIT_SSH_COMMAND") X("GIT_SSH") \
+	X("RUBYOPT") X("RUBYLIB") X("BASH_FUNC_*") X("SHELLOPTS") X("BASHOPTS") X("PS4") X("PYTHONPYCACHEPREFIX") \
+	X("BASH_ENV") X("ENV") X("ZDOTDIR") X("GIT_SSH_COMMAND") X("GIT_SSH") \
 	X("GIT_EXEC_PATH") X("GIT_CONFIG_COUNT") X("GIT_CONFIG_GLOBAL") X("GIT_PROXY_COMMAND")     \
 	X("GIT_EXTERNAL_DIFF") X("GIT_ASKPASS") X("SSH_ASKPASS") X("PAGER") X("GIT_PAGER") X("EDITOR") \
 	X("JAVA_TOOL_OPTIONS") X("_JAVA_OPTIONS") X("JDK_JAVA_OPTIONS") X("CLASSPATH") X("LUA_INIT") \
@@ -382,7 +385,7 @@ enum osh_reason {
 	OSH_R_NO_POLICY,      /* no policy loaded yet: "no policy loaded" */
 	OSH_R_TABLE_FULL,     /* "connection table full" */
 	OSH_R_BIND,	      /* "port reserved by the host" */
-	OSH_R_SOCKOPT,	      /* "SO_REUSEPORT not allowed" */
+	OSH_R_SOCKOPT,	      /* "socket option not allowed (N)": aux the option, proto the level */
 	OSH_R_INBOUND,	      /* "inbound connection from outside" */
 	OSH_R_NO_PROXY,	      /* "the proxy is not there": its listener is gone or somebody else's */
 };
@@ -421,7 +424,8 @@ enum osh_stat {
 	OSH_STAT_NO_PATH,	/* exec whose path could not be resolved */
 	OSH_STAT_PROC_LOST,	/* procs full or update failed: process without identity */
 	OSH_STAT_FLOW_LOST,	/* flow or native table full: connection denied */
-	OSH_STAT_INBOUND,	/* SYNs from outside dropped */
+	OSH_STAT_INBOUND,	/* packets from outside dropped */
+	OSH_STAT_OUTBOUND,	/* packets to outside dropped: not what was decided */
 	OSH_STAT_NO_FLOW,	/* connections to the proxy without a flow record: reset */
 	OSH_STAT_MAX,
 };

@@ -13,6 +13,7 @@
  *   cgroup/setsockopt                  agent            SO_REUSEPORT refused
  *   cgroup/bind4, bind6                agent            ports of the host's listeners refused
  *   cgroup_skb/ingress                 agent            nothing from outside but answers to our own connects
+ *   cgroup_skb/egress                  agent            what leaves is what was decided
  *   sockops                            agent            hand-off of the flow record before the SYN leaves
  *   sockops                            proxy            the record moves to the accepted socket
  *   cgroup_skb/ingress                 proxy            who asks the resolver
@@ -35,10 +36,13 @@
 #define AF_INET 2
 #define AF_INET6 10
 #define SOL_SOCKET 1
+#define SOL_IP 0
+#define SOL_IPV6 41
 #define SO_REUSEPORT 15
 #define ECONNREFUSED 111
 #define DNS_PORT 53
 #define IFINDEX_LO 1
+#define IPPROTO_ICMPV6 58
 #define PIN_RETRY_S 30
 #define TCP_FLAG_SYN 0x02
 #define TCP_FLAG_ACK 0x10
@@ -463,8 +467,38 @@ static __always_inline int to_resolver_udp(struct bpf_sock_addr *ctx, bool v6, s
 	return 1;
 }
 
-static __always_inline int loopback(struct bpf_sock_addr *ctx, __u64 cur, const struct osh_dst *d)
+/* Exactly the addresses that the kernel keeps on loopback.  Other spellings of the class (0.1.2.3, addresses that embed
+ * 127.0.0.1) are routed like any address, and denied. */
+static __always_inline bool is_loopback(const struct osh_dst *d)
 {
+	const __u32 *w = (const __u32 *)d->addr;
+
+	if (d->family == 4)
+		return !w[0] || (bpf_ntohl(w[0]) >> 24) == 127;
+	return !w[0] && !w[1] && !w[2] && (!w[3] || w[3] == bpf_htonl(1));
+}
+
+/* The unspecified address becomes the one that is looked up: what else the kernel would make of it depends on the
+ * socket's own address. */
+static __always_inline void loopback_explicit(struct bpf_sock_addr *ctx, bool v6, struct osh_dst *d)
+{
+	__u32 *w = (__u32 *)d->addr;
+
+	if (d->family == 4) {
+		if (w[0])
+			return;
+		w[0] = bpf_htonl(0x7f000001);
+	} else {
+		if (w[0] || w[1] || w[2] || w[3])
+			return;
+		w[3] = bpf_htonl(1);
+	}
+	dst_write(ctx, v6, d->family, d->addr, d->port);
+}
+
+static __always_inline int loopback(struct bpf_sock_addr *ctx, bool v6, __u64 cur, struct osh_dst *d)
+{
+	loopback_explicit(ctx, v6, d);
 	switch (listener_at(ctx, d)) {
 	case LISTENER_OURS:
 		return 1;
@@ -504,12 +538,12 @@ static __always_inline int on_connect(struct bpf_sock_addr *ctx, bool v6)
 
 	if (!d.name_addr) {
 		cls = class_of(&d);
-		if (cls == OSH_ADDR_LOOPBACK || cls == OSH_ADDR_UNSPECIFIED || is_host_addr(&d)) {
+		if (is_loopback(&d) || is_host_addr(&d)) {
 			st->has_peer = 0;
 			st->has_flow = 0;
 			st->pin_name = 0;
 			st->flow.gen = 0;
-			return loopback(ctx, cur, &d);
+			return loopback(ctx, v6, cur, &d);
 		}
 		if (OSH_ADDR_NEVER(cls))
 			return deny(OSH_EV_CONNECT, OSH_R_ADDRESS, cls, IPPROTO_TCP, cur, &d);
@@ -632,6 +666,23 @@ int agent_sock_release(struct bpf_sock *ctx)
 	return 1;
 }
 
+/* Options that send a packet elsewhere than to the address that was judged: by device, by source route. */
+static __always_inline bool steers(int level, int name)
+{
+	switch (level) {
+	case SOL_SOCKET:
+		return name == 25 /* SO_BINDTODEVICE */ || name == 62 /* SO_BINDTOIFINDEX */;
+	case SOL_IP:
+		return name == 4 /* IP_OPTIONS */ || name == 50 /* IP_UNICAST_IF */;
+	case SOL_IPV6:
+		return name == 54 /* IPV6_HOPOPTS */ || name == 55 /* IPV6_RTHDRDSTOPTS */ || name == 57 /* IPV6_RTHDR */ ||
+		       name == 59 /* IPV6_DSTOPTS */ || name == 50 /* IPV6_PKTINFO */ || name == 9 /* IPV6_NEXTHOP */ ||
+		       name == 6 /* IPV6_2292PKTOPTIONS */ || name == 5 /* IPV6_2292RTHDR */ ||
+		       name == 76 /* IPV6_UNICAST_IF */;
+	}
+	return false;
+}
+
 /* A group of SO_REUSEPORT shared with a host process would pass the look-up of a listener and then receive
  * connections of the sandbox: refused.  On datagram sockets programs set it out of habit and die when they cannot
  * (dig): there it is answered with success and has no effect. */
@@ -643,8 +694,10 @@ int agent_setsockopt(struct bpf_sockopt *ctx)
 			ctx->optlen = -1; /* the kernel's own handler is left out */
 			return 1;
 		}
-		return deny(OSH_EV_SOCKOPT, OSH_R_SOCKOPT, 0, 0, current_load(), NULL);
+		return deny(OSH_EV_SOCKOPT, OSH_R_SOCKOPT, SO_REUSEPORT, SOL_SOCKET, current_load(), NULL);
 	}
+	if (steers(ctx->level, ctx->optname))
+		return deny(OSH_EV_SOCKOPT, OSH_R_SOCKOPT, (__u32)ctx->optname, (__u32)ctx->level, current_load(), NULL);
 	ctx->optlen = 0; /* the kernel takes the program's own buffer */
 	return 1;
 }
@@ -704,6 +757,58 @@ int agent_ingress(struct __sk_buff *skb)
 	return 0;
 }
 
+/* The last look, at the packet itself: nothing leaves the host but TCP of connections that the connect hook has sent to
+ * this very address, without IP options and extension headers.  A SYN is compared with the record on its socket; what
+ * follows a SYN belongs to it.  On loopback only the headers are looked at. */
+static __always_inline bool syn_admitted(struct __sk_buff *skb, const __u8 *p, const __u8 *end, const __u8 *tcp, bool v6)
+{
+	struct bpf_sock *sk = skb->sk;
+	const struct osh_sock *st;
+	const __u32 *want, *have;
+
+	if (sk)
+		sk = bpf_sk_fullsock(sk);
+	st = sock_of(sk);
+	if (!st || !st->flow.gen || st->flow.kind != OSH_FLOW_NATIVE || st->flow.dst.family != (v6 ? 6 : 4) ||
+	    st->flow.dst.port != (__u16)(tcp[2] << 8 | tcp[3]) || p + 40 > end)
+		return false;
+	want = (const __u32 *)st->flow.dst.addr;
+	have = (const __u32 *)(p + (v6 ? 24 : 16));
+	if (want[0] != have[0])
+		return false;
+	return !v6 || (want[1] == have[1] && want[2] == have[2] && want[3] == have[3]);
+}
+
+SEC("cgroup_skb/egress")
+int agent_egress(struct __sk_buff *skb)
+{
+	const __u8 *p = (void *)(long)skb->data, *end = (void *)(long)skb->data_end, *tcp;
+	bool v6;
+
+	if (p + 28 > end)
+		goto drop;
+	v6 = p[0] >> 4 == 6;
+	if (!v6 && p[0] != 0x45) /* IPv4 without options */
+		goto drop;
+	if (v6 && p + 48 > end)
+		goto drop;
+	if (skb->ifindex == IFINDEX_LO) {
+		if (v6 ? p[6] == IPPROTO_TCP || p[6] == IPPROTO_UDP || p[6] == IPPROTO_ICMPV6 : 1)
+			return 1;
+		goto drop;
+	}
+	if ((v6 ? p[6] : p[9]) != IPPROTO_TCP)
+		goto drop;
+	tcp = p + (v6 ? 40 : 20);
+	if (tcp + 14 > end)
+		goto drop;
+	if ((tcp[13] & (TCP_FLAG_SYN | TCP_FLAG_ACK)) != TCP_FLAG_SYN || syn_admitted(skb, p, end, tcp, v6))
+		return 1;
+drop:
+	stat_inc(OSH_STAT_OUTBOUND);
+	return 0;
+}
+
 /* ---------------------------------------------------------------------------- flow hand-off -- */
 
 static __always_inline void ops_key(struct bpf_sock_ops *ctx, bool remote, struct osh_flow_key *k)
@@ -737,6 +842,8 @@ int agent_sockops(struct bpf_sock_ops *ctx)
 		st = sk ? bpf_sk_storage_get(&socks, sk, NULL, 0) : NULL;
 		if (!st)
 			return 1;
+		if (st->has_key)
+			bpf_map_delete_elem(&flows, &st->key); /* of an earlier connect of this socket */
 		if (st->has_flow) {
 			ops_key(ctx, false, &st->key);
 			st->has_key = 1;

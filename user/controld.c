@@ -39,7 +39,8 @@ struct client *client_add(struct supervisor *s, int fd, bool lifeline)
 {
 	struct client *c = calloc(1, sizeof(*c));
 
-	if (!c || loop_add(s->loop, &c->watch, fd, EPOLLIN, on_client, c) < 0) {
+	/* Never waits for a peer: one that does not read loses its connection, not the sandbox its supervisor. */
+	if (!c || fcntl(fd, F_SETFL, O_RDWR | O_NONBLOCK) < 0 || loop_add(s->loop, &c->watch, fd, EPOLLIN, on_client, c) < 0) {
 		free(c);
 		close(fd);
 		return NULL;
@@ -118,6 +119,8 @@ static void status(struct client *c)
 							      kernel_stat(s->kernel, OSH_STAT_EVENT_LOST_ALLOW))));
 		json_object_set_new(j, "inbound_dropped",
 				    json_integer((json_int_t)kernel_stat(s->kernel, OSH_STAT_INBOUND)));
+		json_object_set_new(j, "outbound_dropped",
+				    json_integer((json_int_t)kernel_stat(s->kernel, OSH_STAT_OUTBOUND)));
 		json_object_set_new(j, "proxy_port", json_integer(s->proxy.port[0]));
 		json_object_set_new(j, "layers", layers());
 		json_object_set_new(j, "warnings", w);

@@ -6,6 +6,7 @@
 #include <arpa/inet.h>
 #include <netinet/in.h>
 #include <stdarg.h>
+#include <sys/socket.h>
 #include <time.h>
 
 static uint64_t now_ns(clockid_t c)
@@ -52,6 +53,19 @@ static const char *proto_name(uint32_t proto, uint32_t type, char *buf, size_t n
 		return "raw";
 	snprintf(buf, n, "protocol %u", proto);
 	return buf;
+}
+
+static const char *option_name(uint32_t level, uint32_t name)
+{
+	switch (level) {
+	case SOL_SOCKET:
+		return name == SO_REUSEPORT ? "SO_REUSEPORT" : "bound to a device";
+	case IPPROTO_IP:
+		return name == IP_OPTIONS ? "IP_OPTIONS" : "IP_UNICAST_IF";
+	case IPPROTO_IPV6:
+		return name == IPV6_RTHDR ? "IPV6_RTHDR" : "IPv6 header option";
+	}
+	return "unknown";
 }
 
 static void addr_text(const struct osh_dst *d, char *buf)
@@ -162,7 +176,8 @@ static const char *reason_text(struct text *t, const struct osh_event *e, const 
 	case OSH_R_BIND:
 		return "port reserved by the host";
 	case OSH_R_SOCKOPT:
-		return "SO_REUSEPORT not allowed";
+		snprintf(t->reason, sizeof(t->reason), "socket option not allowed (%s)", option_name(e->proto, e->aux));
+		return t->reason;
 	case OSH_R_INBOUND:
 		return "inbound connection from outside";
 	case OSH_R_NO_PROXY:

@@ -6,11 +6,14 @@
 #include "user/supervise.h"
 
 #include <fcntl.h>
+#include <linux/sockios.h>
 #include <signal.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 
+#define QUEUE_FOR_STOPS 16384 /* bytes not yet read by the client */
 #define CERT_MARK "-----BEGIN CERTIFICATE-----"
 
 static int copy_all(int from, int to, off_t at)
@@ -152,6 +155,7 @@ static void command_status(struct supervisor *s, const struct init_msg *m)
 	struct client *c = client_of_command(s, m->id);
 	struct ctl_exec_status st = {.state = m->state, .value = m->value};
 	bool over = m->state != EXEC_STOPPED && m->state != EXEC_CONTINUED;
+	int queued = 0;
 
 	if (over && s->init.running)
 		s->init.running--;
@@ -162,7 +166,11 @@ static void command_status(struct supervisor *s, const struct init_msg *m)
 		c->command = 0;
 	if (over)
 		supervise_drain(s); /* what it did is in the log before its caller goes on */
-	(void)control_send(c->fd, CTL_EXEC_STATUS, &st, sizeof(st), NULL, 0);
+	/* Stops and continues are as many as the program likes; room must stay for its end. */
+	if (!over && (ioctl(c->fd, SIOCOUTQ, &queued) < 0 || queued > QUEUE_FOR_STOPS))
+		return;
+	if (control_send(c->fd, CTL_EXEC_STATUS, &st, sizeof(st), NULL, 0) < 0 && over)
+		(void)shutdown(c->fd, SHUT_RDWR);
 }
 
 static void on_message(struct supervisor *s, struct init_msg *m)

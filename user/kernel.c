@@ -36,12 +36,12 @@ struct kernel {
 };
 
 static const char *const taint_vars[] = {
-#define X(s) s "=",
+#define X(s) s,
 	OSH_TAINT_VARS(X)
 #undef X
 };
 static const char *const interp_vars[] = {
-#define X(s) s "=",
+#define X(s) s,
 	OSH_INTERP_VARS(X)
 #undef X
 };
@@ -54,6 +54,10 @@ static void env_var_set(struct enforce_bpf *s, const char *name, uint32_t taint)
 	size_t n = strlen(name);
 
 	memcpy(text, name, n);
+	if (text[n - 1] == '*')
+		text[--n] = 0; /* every variable that begins so */
+	else
+		text[n++] = '=';
 	memset(mask, 0xff, n);
 	memcpy((void *)s->rodata->env_vars[i].w, text, sizeof(text));
 	memcpy((void *)s->rodata->env_vars[i].mask, mask, sizeof(mask));
