@@ -666,19 +666,23 @@ int agent_sock_release(struct bpf_sock *ctx)
 	return 1;
 }
 
-/* Options that send a packet elsewhere than to the address that was judged: by device, by source route. */
+/* Options that send a packet elsewhere than to the address that was judged: by device, by source route; and the joining
+ * of multicast groups, which the kernel tells the network with the group's address (112 bits of the program's choice). */
 static __always_inline bool steers(int level, int name)
 {
 	switch (level) {
 	case SOL_SOCKET:
 		return name == 25 /* SO_BINDTODEVICE */ || name == 62 /* SO_BINDTOIFINDEX */;
 	case SOL_IP:
-		return name == 4 /* IP_OPTIONS */ || name == 50 /* IP_UNICAST_IF */;
+		return name == 4 /* IP_OPTIONS */ || name == 50 /* IP_UNICAST_IF */ ||
+		       (name >= 35 && name <= 48) /* IP_ADD_MEMBERSHIP to MCAST_MSFILTER */;
 	case SOL_IPV6:
 		return name == 54 /* IPV6_HOPOPTS */ || name == 55 /* IPV6_RTHDRDSTOPTS */ || name == 57 /* IPV6_RTHDR */ ||
 		       name == 59 /* IPV6_DSTOPTS */ || name == 50 /* IPV6_PKTINFO */ || name == 9 /* IPV6_NEXTHOP */ ||
 		       name == 6 /* IPV6_2292PKTOPTIONS */ || name == 5 /* IPV6_2292RTHDR */ ||
-		       name == 76 /* IPV6_UNICAST_IF */;
+		       name == 76 /* IPV6_UNICAST_IF */ || name == 20 /* IPV6_JOIN_GROUP */ ||
+		       name == 27 /* IPV6_JOIN_ANYCAST */ ||
+		       (name >= 42 && name <= 48) /* MCAST_JOIN_GROUP to MCAST_MSFILTER */;
 	}
 	return false;
 }

@@ -212,7 +212,7 @@ void image_decide_request(const struct image *img, const struct connect_decision
 {
 	struct view_eps eps = view_eps(img, c->dstset);
 	struct verdicts v = {.first = c->block};
-	bool covered = false;
+	bool covered = false, slash = memmem(r->path.p, r->path.n, "%2F", 3) != NULL;
 
 	*ret = (struct request_decision){.verdict = REQUEST_DENY, .block = c->block};
 	/* a blank in the method would shift what is path; the reader of requests lets none through
@@ -231,6 +231,9 @@ void image_decide_request(const struct image *img, const struct connect_decision
 		if (!selected(img, e, r))
 			continue;
 		ask_endpoint(img, e, r, &o);
+		/* kept for another endpoint's sake: this one would have refused the target */
+		if (slash && !(e->flags & IMG_EP_ENCODED_SLASH))
+			o.allow = NULL;
 		add_opinion(&v, e, &o);
 	}
 	conclude(img, &v, ret);

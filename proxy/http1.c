@@ -506,6 +506,18 @@ static enum http1_error find_expect(struct http1_head *h)
 	return HTTP1_OK;
 }
 
+/* Frameworks let a field replace the method that was judged. */
+static enum http1_error find_override(struct http1_head *h)
+{
+	static const char *const names[] = {"x-http-method-override", "x-http-method", "x-method-override"};
+
+	for (uint32_t i = 0; i < h->nfields; i++)
+		for (size_t k = 0; k < ARRAY_LEN(names); k++)
+			if (http1_name_is(http1_slice(h, h->fields[i].name), names[k]))
+				return HTTP1_E_OVERRIDE;
+	return HTTP1_OK;
+}
+
 enum http1_error http1_request_meaning(struct http1_head *h)
 {
 	struct slice m = http1_slice(h, h->method);
@@ -515,6 +527,8 @@ enum http1_error http1_request_meaning(struct http1_head *h)
 	if (http1_name_is(m, "connect") || http1_name_is(m, "trace") || http1_name_is(m, "pri"))
 		return HTTP1_E_METHOD_REFUSED;
 	e = common_meaning(h);
+	if (e == HTTP1_OK)
+		e = find_override(h);
 	if (e == HTTP1_OK)
 		e = find_host(h);
 	if (e != HTTP1_OK)

@@ -61,9 +61,11 @@ static const char *option_name(uint32_t level, uint32_t name)
 	case SOL_SOCKET:
 		return name == SO_REUSEPORT ? "SO_REUSEPORT" : "bound to a device";
 	case IPPROTO_IP:
-		return name == IP_OPTIONS ? "IP_OPTIONS" : "IP_UNICAST_IF";
+		return name == IP_OPTIONS ? "IP_OPTIONS" : name == 50 ? "IP_UNICAST_IF" : "multicast group";
 	case IPPROTO_IPV6:
-		return name == IPV6_RTHDR ? "IPV6_RTHDR" : "IPv6 header option";
+		return name == IPV6_RTHDR ? "IPV6_RTHDR"
+		       : name == IPV6_JOIN_GROUP || (name >= 42 && name <= 48) ? "multicast group"
+									       : "IPv6 header option";
 	}
 	return "unknown";
 }

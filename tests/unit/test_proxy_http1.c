@@ -161,6 +161,8 @@ static const struct head_case requests[] = {
 	GOOD("POST / HTTP/1.1\r\n" HOST "Content-Length: 5\r\nExpect: 100-Continue\r\n\r\n", LENGTH, 5),
 	BAD("POST / HTTP/1.1\r\n" HOST "Expect: 200-maybe\r\n\r\n", EXPECT),
 	BAD("POST / HTTP/1.1\r\n" HOST "Expect: 100-continue, x\r\n\r\n", EXPECT),
+	BAD("GET / HTTP/1.1\r\n" HOST "X-HTTP-Method-Override: POST\r\n\r\n", OVERRIDE),
+	BAD("GET / HTTP/1.1\r\n" HOST "x-method-override: delete\r\n\r\n", OVERRIDE),
 	GOOD("GET / HTTP/1.1\r\n" HOST "Connection: , close ,,\r\n\r\n", NO_BODY, 0),
 	BAD("GET / HTTP/1.1\r\n" HOST "Connection: a b\r\n\r\n", OPTIONS),
 	BAD("GET / HTTP/1.1\r\n" HOST "Connection: a,b,c,d,e,f,g,h,i,j,k,l,m,n,o,p,q\r\n\r\n", OPTIONS),
