@@ -209,7 +209,10 @@ _Static_assert(sizeof(struct osh_img_hdr) == 128, "abi");
 	X("GCONV_PATH") X("LOCPATH") X("OPENSSL_CONF") X("OPENSSL_ENGINES") X("OPENSSL_MODULES")   \
 	X("SSLKEYLOGFILE") X("SASL_PATH") X("SASL_CONF_PATH") X("GSS_MECH_CONFIG") X("KRB5_CONFIG") \
 	X("BUN_OPTIONS") X("BUN_INSPECT_PRELOAD") X("GLIBC_TUNABLES")           \
-	X("MALLOC_TRACE") X("GTK_MODULES") X("QT_PLUGIN_PATH") X("GIO_EXTRA_MODULES")
+	X("MALLOC_TRACE") X("GTK_MODULES") X("QT_PLUGIN_PATH") X("GIO_EXTRA_MODULES")   \
+	X("GIO_MODULE_DIR") X("GTK_PATH") X("GDK_PIXBUF_MODULE_FILE") X("DOTNET_STARTUP_HOOKS")    \
+	X("CORECLR_PROFILER*") X("ELECTRON_RUN_AS_NODE") X("BUN_INSPECT") X("BUN_INSPECT_CONNECT_TO") \
+	X("BUN_INSPECT_NOTIFY")
 #define OSH_TAINT_ENV_TOO_LONG 255 /* osh_ident.taint: environment longer than the hook scans */
 #define OSH_TAINT_ENV_UNREADABLE 254
 
@@ -217,7 +220,8 @@ _Static_assert(sizeof(struct osh_img_hdr) == 128, "abi");
  * variable that begins so. */
 #define OSH_INTERP_VARS(X)                                                                        \
 	X("NODE_OPTIONS") X("NODE_PATH") X("PYTHONPATH") X("PYTHONSTARTUP") X("PYTHONHOME")        \
-	X("PYTHONINSPECT") X("PYTHONUSERBASE") X("PERL5OPT") X("PERL5LIB") X("PERLLIB") X("PERL5DB") \
+	X("PYTHONINSPECT") X("PYTHONWARNINGS") X("PYTHONBREAKPOINT") X("RUBYGEMS_GEMDEPS") X("BUNDLE_GEMFILE") \
+	X("PYTHONPLATLIBDIR") X("PYTHONUSERBASE") X("PERL5OPT") X("PERL5LIB") X("PERLLIB") X("PERL5DB") \
 	X("RUBYOPT") X("RUBYLIB") X("BASH_FUNC_*") X("SHELLOPTS") X("BASHOPTS") X("PS4") X("PYTHONPYCACHEPREFIX") \
 	X("BASH_ENV") X("ENV") X("ZDOTDIR") X("GIT_SSH_COMMAND") X("GIT_SSH") \
 	X("GIT_EXEC_PATH") X("GIT_CONFIG_COUNT") X("GIT_CONFIG_GLOBAL") X("GIT_PROXY_COMMAND")     \
@@ -249,6 +253,13 @@ struct osh_bits_cache {
 	__u64 bits[OSH_BLOCK_WORDS];
 };
 
+/* What a table's entry gave under a generation.  An entry that was just removed may be another's memory already (the
+ * tables are not preallocated), so the value names its owner in the same 64-bit store. */
+struct osh_word_cache {
+	__u64 gen;  /* written last; 0: empty */
+	__u64 word; /* value << 32 | key of the entry */
+};
+
 /* Map procs: key __u32 tgid (initial PID namespace). */
 struct osh_proc {
 	__u64 start_time; /* group leader's start_time (ns, boot clock): a reused pid has no record */
@@ -261,11 +272,7 @@ struct osh_proc {
 struct osh_path {
 	__u32 len; /* without NUL */
 	__u32 pad;
-	struct {
-		__u64 gen; /* written last */
-		__u32 set; /* index of binary set */
-		__u32 pad;
-	} cache[OSH_SLOTS];
+	struct osh_word_cache cache[OSH_SLOTS]; /* index of binary set, path id */
 	char path[OSH_PATH_MAX]; /* NUL-terminated, zero-padded */
 };
 
@@ -288,11 +295,7 @@ struct osh_name {
 	__u32 npins;
 	__u32 rotate;
 	struct osh_pin pins[OSH_PIN_MAX]; /* checked against the policy by the resolver */
-	struct {
-		__u64 gen;   /* written last */
-		__u32 state; /* of dst, after 'n' host 0x00 */
-		__u32 pad;
-	} cache[OSH_SLOTS];
+	struct osh_word_cache cache[OSH_SLOTS]; /* state of dst after 'n' host 0x00, synthetic address */
 	__u32 len;
 	char name[OSH_NAME_MAX]; /* lower case, NUL-terminated */
 	__u32 pad;

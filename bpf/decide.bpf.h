@@ -10,6 +10,24 @@
 
 #define barrier_store() asm volatile("" ::: "memory")
 
+static __always_inline bool cache_get(volatile struct osh_word_cache *c, __u64 gen, __u32 key, __u32 *ret)
+{
+	__u64 word;
+
+	if (c->gen != gen)
+		return false;
+	word = c->word;
+	*ret = (__u32)(word >> 32);
+	return (__u32)word == key;
+}
+
+static __always_inline void cache_put(volatile struct osh_word_cache *c, __u64 gen, __u32 key, __u32 value)
+{
+	c->word = (__u64)value << 32 | key;
+	barrier_store();
+	c->gen = gen;
+}
+
 struct run_ctx {
 	__u64 cur;
 	__u32 states_off, cells_off;
@@ -50,8 +68,8 @@ __noinline __u32 path_set(__u32 id, __u64 cur)
 
 	if (!p || !img)
 		return 0;
-	if (p->cache[slot].gen == gen)
-		return p->cache[slot].set;
+	if (cache_get(&p->cache[slot], gen, id, &set))
+		return set;
 	h = img_hdr(img);
 	if (!h)
 		return 0;
@@ -63,9 +81,7 @@ __noinline __u32 path_set(__u32 id, __u64 cur)
 	set = dfa_accept(img, c.states_off, c.state);
 	if (set >= h->nbinsets)
 		set = 0;
-	p->cache[slot].set = set;
-	barrier_store();
-	p->cache[slot].gen = gen;
+	cache_put(&p->cache[slot], gen, id, set);
 	return set;
 }
 
@@ -158,11 +174,12 @@ __noinline __u32 name_state(__u32 addr, __u64 cur)
 	struct run_ctx c = {.cur = cur, .key = addr};
 	void *img = image_of(cur);
 	const struct osh_img_hdr *h;
+	__u32 state;
 
 	if (!n || !img)
 		return 0;
-	if (n->cache[slot].gen == gen)
-		return n->cache[slot].state;
+	if (cache_get(&n->cache[slot], gen, addr, &state))
+		return state;
 	h = img_hdr(img);
 	if (!h)
 		return 0;
@@ -172,9 +189,7 @@ __noinline __u32 name_state(__u32 addr, __u64 cur)
 	c.state = dfa_step(img, c.states_off, c.cells_off, h->dst.start, 'n');
 	bpf_loop(OSH_NAME_MAX, name_step, &c, 0);
 	c.state = dfa_step(img, c.states_off, c.cells_off, c.state, 0);
-	n->cache[slot].state = c.state;
-	barrier_store();
-	n->cache[slot].gen = gen;
+	cache_put(&n->cache[slot], gen, addr, c.state);
 	return c.state;
 }
 

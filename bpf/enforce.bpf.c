@@ -17,7 +17,8 @@
  *   sockops                            agent            hand-off of the flow record before the SYN leaves
  *   sockops                            proxy            the record moves to the accepted socket
  *   cgroup_skb/ingress                 proxy            who asks the resolver
- *   cgroup/connect4/6, sendmsg4/6      proxy            never-allowed ranges and the host refused to the proxy too
+ *   cgroup/connect4/6, sendmsg4/6,     proxy            never-allowed ranges and the host refused to the proxy too
+ *   cgroup_skb/egress
  *
  * Everything fails closed: what is missing (record, image, name, storage, room in a table) denies.
  */
@@ -429,6 +430,10 @@ static __always_inline int to_native(struct bpf_sock_addr *ctx, bool v6, struct 
 		/* No pin at all: the resolver refused an address of the answer and left it in pins[0]. */
 		d->family = name->pins[at].family;
 		__builtin_memcpy(d->addr, name->pins[at].addr, 16);
+		/* The proxy replaces whole entries: had this one become another name's while it was read, the address
+		 * would be that name's. */
+		if (bpf_map_lookup_elem(&names, &d->name_addr) != name)
+			return to_proxy(ctx, v6, st, r, tgid, cur, d, OSH_FLOW_RELAY, cookie);
 		if (pin < 0 || OSH_ADDR_NEVER(class_of(d)) || is_host_addr(d))
 			return deny(OSH_EV_CONNECT, OSH_R_ADDRESS, class_of(d), IPPROTO_TCP, cur, d);
 	}
@@ -977,6 +982,44 @@ static __always_inline int proxy_may(struct bpf_sock_addr *ctx, bool v6)
 	if (ctx->protocol != IPPROTO_TCP)
 		return 0;
 	return !OSH_ADDR_NEVER(class_of(&d)) && !is_host_addr(&d);
+}
+
+/* And at the packet: no IP options, no extension headers, nothing but TCP and the resolver's UDP to outside, and never
+ * an address that connect would have refused. */
+SEC("cgroup_skb/egress")
+int proxy_egress(struct __sk_buff *skb)
+{
+	const __u8 *p = (void *)(long)skb->data, *end = (void *)(long)skb->data_end;
+	struct osh_flow_key k = {};
+	struct osh_dst d = {};
+	__u8 proto;
+
+	if (skb->ifindex == IFINDEX_LO)
+		return 1;
+	if (p + 28 > end)
+		goto drop;
+	if (p[0] == 0x45) {
+		d.family = 4;
+		__builtin_memcpy(d.addr, p + 16, 4);
+		proto = p[9];
+		k.port = (__u16)(p[22] << 8 | p[23]);
+		mapped4(k.addr, *(const __u32 *)d.addr);
+	} else {
+		if (p[0] >> 4 != 6 || p + 48 > end)
+			goto drop;
+		d.family = 6;
+		__builtin_memcpy(d.addr, p + 24, 16);
+		proto = p[6];
+		k.port = (__u16)(p[42] << 8 | p[43]);
+		__builtin_memcpy(k.addr, d.addr, 16);
+	}
+	if (proto == IPPROTO_TCP && !OSH_ADDR_NEVER(class_of(&d)))
+		return 1;
+	if ((proto == IPPROTO_TCP || proto == IPPROTO_UDP) && bpf_map_lookup_elem(&upstream_dns, &k))
+		return 1;
+drop:
+	stat_inc(OSH_STAT_OUTBOUND);
+	return 0;
 }
 
 SEC("cgroup/connect4")

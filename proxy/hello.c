@@ -14,6 +14,7 @@
 #define EXT_SERVER_NAME 0
 #define EXT_SUPPORTED_VERSIONS 43
 #define EXT_ECH 0xfe0d
+#define EXT_EARLY_DATA 42 /* RFC 8446 section 4.2.10 */
 #define EXTENSIONS_MAX 128
 
 /* Bytes not yet read; a read beyond the end sets bad, gives zeros, and leaves nothing: every loop ends. */
@@ -117,6 +118,9 @@ static const char *parse_extension(uint32_t type, struct slice body, struct hell
 		return parse_versions(body, ret) ? NULL : "malformed supported_versions";
 	case EXT_ECH:
 		ret->has_ech = true;
+		return NULL;
+	case EXT_EARLY_DATA:
+		ret->has_early = true;
 		return NULL;
 	default:
 		return NULL;

@@ -17,6 +17,7 @@ enum hello_result { HELLO_MORE, HELLO_OK, HELLO_BAD };
 struct hello {
 	bool has_sni;
 	bool has_ech;	/* encrypted_client_hello, real or grease: the name that counts may be inside */
+	bool has_early; /* early_data: after a HelloRetryRequest a second hello comes behind records nobody can read */
 	bool tls12;	/* offers TLS 1.2 or later */
 	size_t used;	/* bytes of the records that hold the hello; what follows is early data */
 	size_t sni_n;

@@ -48,6 +48,8 @@ static const char *hello_refusal(const struct flow *f, const struct hello *h)
 		return "TLS below 1.2";
 	if (h->has_ech)
 		return "encrypted ClientHello not allowed with tls: skip";
+	if (h->has_early)
+		return "early data not allowed with tls: skip";
 	if (!h->has_sni)
 		return f->literal ? NULL : "no server name";
 	return strcmp(h->sni, f->host) == 0 ? NULL : "server name differs from the connection's host";

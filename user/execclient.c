@@ -156,8 +156,8 @@ static void suspend(int signo)
 {
 	sigset_t one;
 
-	if (signo == SIGSTOP) {
-		raise(SIGSTOP);
+	if (signo != SIGTSTP && signo != SIGTTIN && signo != SIGTTOU) {
+		raise(SIGSTOP); /* whatever number came out of the sandbox: no other signal than a stop is sent */
 		return;
 	}
 	sigemptyset(&one);
