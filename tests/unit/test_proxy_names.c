@@ -505,7 +505,7 @@ static void test_pins_are_written(void **state)
 	(void)state;
 	add6(&r, 1);
 	s->v.cache[1].gen = 5; /* the kernel's notes */
-	s->v.cache[1].state = 77;
+	s->v.cache[1].word = 77;
 	s->v.used = T0 + 3;
 	s->v.rotate = 9;
 	assert_int_equal(names_pin(p, n, &r, T0 + 660 * S, T0), 0);
