@@ -2,6 +2,8 @@
 /* control.c - packets with descriptors over the control socket, and the names of sandboxes (control.h). */
 #include "user/control.h"
 
+#include "user/fdpass.h"
+
 #include <dirent.h>
 #include <poll.h>
 #include <sys/socket.h>
@@ -38,29 +40,10 @@ int control_send(int fd, uint32_t type, const void *payload, size_t n, const int
 {
 	struct ctl_msg m = {.type = type, .size = (uint32_t)n};
 	struct iovec iov[2] = {{&m, sizeof(m)}, {(void *)payload, n}};
-	union {
-		struct cmsghdr h;
-		char b[CMSG_SPACE(sizeof(int) * CTL_FDS_MAX)];
-	} c = {0};
-	struct msghdr h = {.msg_iov = iov, .msg_iovlen = n ? 2 : 1};
 
 	if (n > CTL_PAYLOAD_MAX || nfds > CTL_FDS_MAX)
 		return -EMSGSIZE;
-	if (nfds) {
-		struct cmsghdr *cm;
-
-		h.msg_control = &c;
-		h.msg_controllen = CMSG_SPACE(sizeof(int) * nfds);
-		cm = CMSG_FIRSTHDR(&h);
-		cm->cmsg_level = SOL_SOCKET;
-		cm->cmsg_type = SCM_RIGHTS;
-		cm->cmsg_len = CMSG_LEN(sizeof(int) * nfds);
-		memcpy(CMSG_DATA(cm), fds, sizeof(int) * nfds);
-	}
-	while (sendmsg(fd, &h, MSG_NOSIGNAL) < 0)
-		if (errno != EINTR)
-			return -errno;
-	return 0;
+	return fdpass_send(fd, iov, n ? 2 : 1, fds, nfds, 0);
 }
 
 /* Keeps at most *nfds descriptors, closes the rest. */

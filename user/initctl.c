@@ -2,6 +2,7 @@
 /*
  * initctl.c - the supervisor's side of the launcher, which becomes the sandbox's init (launch.h).
  */
+#include "user/fdpass.h"
 #include "user/start.h"
 #include "user/supervise.h"
 
@@ -105,24 +106,8 @@ int init_spawn(struct supervisor *s)
 static int order(struct supervisor *s, const struct init_msg *m, const int *fds, size_t nfds)
 {
 	struct iovec iov = {(void *)m, sizeof(*m)};
-	union {
-		struct cmsghdr h;
-		char b[CMSG_SPACE(sizeof(int) * CTL_FDS_MAX)];
-	} c = {0};
-	struct msghdr h = {.msg_iov = &iov, .msg_iovlen = 1};
 
-	if (nfds) {
-		struct cmsghdr *cm;
-
-		h.msg_control = &c;
-		h.msg_controllen = CMSG_SPACE(sizeof(int) * nfds);
-		cm = CMSG_FIRSTHDR(&h);
-		cm->cmsg_level = SOL_SOCKET;
-		cm->cmsg_type = SCM_RIGHTS;
-		cm->cmsg_len = CMSG_LEN(sizeof(int) * nfds);
-		memcpy(CMSG_DATA(cm), fds, sizeof(int) * nfds);
-	}
-	return sendmsg(s->init.sock, &h, MSG_NOSIGNAL | MSG_DONTWAIT) < 0 ? -errno : 0;
+	return fdpass_send(s->init.sock, &iov, 1, fds, nfds, MSG_DONTWAIT);
 }
 
 int init_exec(struct supervisor *s, struct client *c, const struct ctl_exec *x, const int *fds, size_t nfds)

@@ -7,6 +7,7 @@
  * the same listeners, CA and tables.  What the proxy says is checked for size and escaped when it is printed, nothing
  * more.
  */
+#include "user/fdpass.h"
 #include "user/start.h"
 #include "user/supervise.h"
 
@@ -148,25 +149,11 @@ int proxy_upstream_servers(struct supervisor *s)
 static int wire_send(int sock, const void *msg, size_t n, const int *fds, size_t nfds)
 {
 	struct iovec iov = {(void *)msg, n};
-	union {
-		struct cmsghdr h;
-		char b[CMSG_SPACE(sizeof(int) * WH_COUNT)];
-	} c = {0};
-	struct msghdr h = {.msg_iov = &iov, .msg_iovlen = 1};
 
-	if (nfds) {
-		struct cmsghdr *cm;
-
-		h.msg_control = &c;
-		h.msg_controllen = CMSG_SPACE(sizeof(int) * nfds);
-		cm = CMSG_FIRSTHDR(&h);
-		cm->cmsg_level = SOL_SOCKET;
-		cm->cmsg_type = SCM_RIGHTS;
-		cm->cmsg_len = CMSG_LEN(sizeof(int) * nfds);
-		memcpy(CMSG_DATA(cm), fds, sizeof(int) * nfds);
-	}
-	return sendmsg(sock, &h, MSG_NOSIGNAL | MSG_DONTWAIT) < 0 ? -errno : 0;
+	return fdpass_send(sock, &iov, 1, fds, nfds, MSG_DONTWAIT);
 }
+
+_Static_assert(WH_COUNT <= FDPASS_MAX, "descriptors of the hello");
 
 static int hello(struct supervisor *s)
 {
