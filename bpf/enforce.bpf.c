@@ -169,27 +169,30 @@ static __always_inline void dst_to_loopback(struct bpf_sock_addr *ctx, bool v6, 
 	}
 }
 
+#define PORT_UDP 1u
+#define PORT_SIX 2u
+
 /* Is the socket behind our own address and port still the supervisor's listener? */
-static __always_inline bool listener_ours(struct bpf_sock_addr *ctx, bool six, bool udp, __u16 port)
+__noinline int listener_ours(struct bpf_sock_addr *ctx, __u32 which)
 {
 	struct bpf_sock_tuple t = {};
 	struct bpf_sock *sk;
 	__u32 *tag, size;
-	bool ours;
+	int ours;
 
-	if (six) {
+	if (which & PORT_SIX) {
 		t.ipv6.daddr[3] = bpf_htonl(1);
-		t.ipv6.dport = bpf_htons(port);
+		t.ipv6.dport = bpf_htons(which & PORT_UDP ? cfg_dns_port6 : cfg_proxy_port6);
 		size = sizeof(t.ipv6);
 	} else {
 		t.ipv4.daddr = bpf_htonl(0x7f000001);
-		t.ipv4.dport = bpf_htons(port);
+		t.ipv4.dport = bpf_htons(which & PORT_UDP ? cfg_dns_port4 : cfg_proxy_port4);
 		size = sizeof(t.ipv4);
 	}
-	sk = udp ? bpf_sk_lookup_udp(ctx, &t, size, BPF_F_CURRENT_NETNS, 0)
-		 : bpf_sk_lookup_tcp(ctx, &t, size, BPF_F_CURRENT_NETNS, 0);
+	sk = which & PORT_UDP ? bpf_sk_lookup_udp(ctx, &t, size, BPF_F_CURRENT_NETNS, 0)
+			      : bpf_sk_lookup_tcp(ctx, &t, size, BPF_F_CURRENT_NETNS, 0);
 	if (!sk)
-		return false;
+		return 0;
 	tag = bpf_sk_storage_get(&listeners, sk, NULL, 0);
 	ours = tag && *tag == cfg_tag;
 	bpf_sk_release(sk);
@@ -308,13 +311,17 @@ static __always_inline int deny(__u32 kind, __u32 reason, __u32 aux, __u32 proto
 
 enum listener_owner { LISTENER_NONE, LISTENER_OURS, LISTENER_FOREIGN };
 
-static __always_inline enum listener_owner listener_at(struct bpf_sock_addr *ctx, const struct osh_dst *d)
+/* enum listener_owner of the listener that a connection to d would meet. */
+__noinline int listener_at(struct bpf_sock_addr *ctx, const struct osh_dst *d)
 {
 	struct bpf_sock_tuple t = {};
-	enum listener_owner ret = LISTENER_FOREIGN;
-	const __u32 *a = (const __u32 *)d->addr;
+	int ret = LISTENER_FOREIGN;
+	const __u32 *a;
 	struct bpf_sock *sk;
 
+	if (!d)
+		return LISTENER_FOREIGN;
+	a = (const __u32 *)d->addr;
 	if (d->family == 4) {
 		t.ipv4.daddr = a[0] ? a[0] : bpf_htonl(0x7f000001);
 		t.ipv4.dport = bpf_htons(d->port);
@@ -397,7 +404,7 @@ static __always_inline int to_proxy(struct bpf_sock_addr *ctx, bool v6, struct o
 {
 	bool six = v6 && d->family == 6;
 
-	if (!listener_ours(ctx, six, false, six ? cfg_proxy_port6 : cfg_proxy_port4))
+	if (!listener_ours(ctx, six ? PORT_SIX : 0))
 		return deny(OSH_EV_CONNECT, OSH_R_NO_PROXY, 0, IPPROTO_TCP, cur, d);
 	flow_fill(st, r, tgid, cur, d, kind, cookie);
 	peer_keep(st, d);
@@ -406,6 +413,8 @@ static __always_inline int to_proxy(struct bpf_sock_addr *ctx, bool v6, struct o
 	allow_event(&st->flow);
 	return 1;
 }
+
+#define TO_RELAY 2 /* to_native(): the proxy must resolve, judge and relay */
 
 static __always_inline int to_native(struct bpf_sock_addr *ctx, bool v6, struct osh_sock *st,
 				     const struct osh_proc *r, __u32 tgid, __u64 cur, struct osh_dst *d,
@@ -423,9 +432,9 @@ static __always_inline int to_native(struct bpf_sock_addr *ctx, bool v6, struct 
 		if (name->expires && name->expires < name->used)
 			return deny(OSH_EV_CONNECT, OSH_R_NAME_EXPIRED, 0, IPPROTO_TCP, cur, d);
 		pin = name->npins ? pin_choose(name, d->name_addr, v6, name->used) : -1;
-		/* Never resolved, or only addresses of the other family: the proxy resolves, judges and relays. */
+		/* Never resolved, or only addresses of the other family. */
 		if (pin < 0 && (name->npins || !name->expires))
-			return to_proxy(ctx, v6, st, r, tgid, cur, d, OSH_FLOW_RELAY, cookie);
+			return TO_RELAY;
 		at = pin < 0 ? 0 : (__u32)pin & (OSH_PIN_MAX - 1);
 		/* No pin at all: the resolver refused an address of the answer and left it in pins[0]. */
 		d->family = name->pins[at].family;
@@ -433,7 +442,7 @@ static __always_inline int to_native(struct bpf_sock_addr *ctx, bool v6, struct 
 		/* The proxy replaces whole entries: had this one become another name's while it was read, the address
 		 * would be that name's. */
 		if (bpf_map_lookup_elem(&names, &d->name_addr) != name)
-			return to_proxy(ctx, v6, st, r, tgid, cur, d, OSH_FLOW_RELAY, cookie);
+			return TO_RELAY;
 		if (pin < 0 || OSH_ADDR_NEVER(class_of(d)) || is_host_addr(d))
 			return deny(OSH_EV_CONNECT, OSH_R_ADDRESS, class_of(d), IPPROTO_TCP, cur, d);
 	}
@@ -457,7 +466,7 @@ static __always_inline int to_resolver_udp(struct bpf_sock_addr *ctx, bool v6, s
 {
 	bool six = v6 && d->family == 6;
 
-	if (!listener_ours(ctx, six, true, six ? cfg_dns_port6 : cfg_dns_port4))
+	if (!listener_ours(ctx, PORT_UDP | (six ? PORT_SIX : 0)))
 		return deny(OSH_EV_CONNECT, OSH_R_NO_PROXY, 0, IPPROTO_UDP, 0, d);
 	peer_keep(st, d);
 	st->flow.gen = 0;
@@ -522,7 +531,8 @@ static __always_inline int on_connect(struct bpf_sock_addr *ctx, bool v6)
 	enum osh_addr_class cls;
 	struct osh_proc *r;
 	struct osh_dst d;
-	__u32 judged, tgid;
+	__u32 judged, tgid, kind = OSH_FLOW_L7;
+	int done;
 
 	dst_read(ctx, v6, &d);
 	r = proc_current(&tgid);
@@ -538,9 +548,10 @@ static __always_inline int on_connect(struct bpf_sock_addr *ctx, bool v6)
 	if (!r || ident_empty(&r->id))
 		return deny(OSH_EV_CONNECT, OSH_R_NO_IDENTITY, 0, IPPROTO_TCP, cur, &d);
 	cookie = bpf_get_socket_cookie(ctx);
-	if (d.port == DNS_PORT)
-		return to_proxy(ctx, v6, st, r, tgid, cur, &d, OSH_FLOW_DNS, cookie);
-
+	if (d.port == DNS_PORT) {
+		kind = OSH_FLOW_DNS;
+		goto proxy;
+	}
 	if (!d.name_addr) {
 		cls = class_of(&d);
 		if (is_loopback(&d) || is_host_addr(&d)) {
@@ -557,14 +568,16 @@ static __always_inline int on_connect(struct bpf_sock_addr *ctx, bool v6)
 	}
 
 	judged = judge(r, tgid, cur, &d);
-	switch (JUDGED_VERDICT(judged)) {
-	case V_NATIVE:
-		return to_native(ctx, v6, st, r, tgid, cur, &d, cookie);
-	case V_PROXY:
-		return to_proxy(ctx, v6, st, r, tgid, cur, &d, OSH_FLOW_L7, cookie);
-	default:
+	if (JUDGED_VERDICT(judged) == V_NATIVE) {
+		done = to_native(ctx, v6, st, r, tgid, cur, &d, cookie);
+		if (done != TO_RELAY)
+			return done;
+		kind = OSH_FLOW_RELAY;
+	} else if (JUDGED_VERDICT(judged) != V_PROXY) {
 		return deny(OSH_EV_CONNECT, JUDGED_REASON(judged), 0, IPPROTO_TCP, cur, &d);
 	}
+proxy:
+	return to_proxy(ctx, v6, st, r, tgid, cur, &d, kind, cookie);
 }
 
 SEC("cgroup/connect4")
