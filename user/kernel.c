@@ -26,6 +26,8 @@
 
 struct kernel {
 	struct enforce_bpf *skel; /* the maps; none of its programs is loaded */
+	int btf_fd;		  /* own_btf(), until the programs are attached */
+	char btf_path[64];	  /* of it, "": the kernel's own */
 	volatile uint64_t *current; /* mmapped */
 	int ncpus;
 	/* The first image goes into its slot while other things start: the update waits for a grace period. */
@@ -208,7 +210,7 @@ static void *load_part(void *arg)
 static int load_maps(struct kernel *k, const struct kernel_config *c)
 {
 	struct bpf_program *p;
-	int r = open_object(NULL, c, &k->skel); /* without programs nothing is relocated */
+	int r = open_object(k->btf_path[0] ? k->btf_path : NULL, c, &k->skel);
 
 	if (r < 0)
 		return r;
@@ -257,6 +259,9 @@ int kernel_new(const struct kernel_config *c, struct kernel **ret)
 	if (!k)
 		return -ENOMEM;
 	libbpf_set_print(print_warnings);
+	k->btf_fd = own_btf();
+	if (k->btf_fd >= 0)
+		snprintf(k->btf_path, sizeof(k->btf_path), "/proc/self/fd/%d", k->btf_fd);
 	r = load_maps(k, c);
 	if (r < 0)
 		goto fail;
@@ -278,20 +283,19 @@ fail:
 int kernel_attach(struct kernel *k, const struct kernel_config *c, const char **ret_what)
 {
 	struct loader loaders[LOADERS] = {0};
-	_cleanup_close_ int btf = own_btf();
-	char path[64];
 	int r;
 
 	*ret_what = "load";
-	snprintf(path, sizeof(path), "/proc/self/fd/%d", btf);
-	r = load_programs(k, c, btf < 0 ? NULL : path, loaders);
-	if (r < 0 && btf >= 0) {
+	r = load_programs(k, c, k->btf_path[0] ? k->btf_path : NULL, loaders);
+	if (r < 0 && k->btf_path[0]) {
 		loaders_done(loaders);
 		r = load_programs(k, c, NULL, loaders);
 	}
 	for (unsigned int i = 0; r == 0 && i < LOADERS; i++)
 		r = attach(loaders[i].skel, c, ret_what);
 	loaders_done(loaders);
+	closep(&k->btf_fd);
+	k->btf_fd = -1;
 	return r;
 }
 
@@ -303,6 +307,7 @@ struct kernel *kernel_free(struct kernel *k)
 	if (k->current)
 		munmap((void *)k->current, (size_t)getpagesize());
 	enforce_bpf__destroy(k->skel);
+	closep(&k->btf_fd);
 	free(k);
 	return NULL;
 }
