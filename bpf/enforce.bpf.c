@@ -293,12 +293,19 @@ __noinline int allow_event(const struct osh_flow *f)
 	return 0;
 }
 
+/* From sockops, where kernels before 6.18 have no helper that tells who is calling. */
 static __always_inline void late_event(void)
 {
-	struct osh_event *e = event_new(OSH_EV_LATE, OSH_DENY, 0);
+	struct osh_event *e = bpf_ringbuf_reserve(&events, sizeof(*e), 0);
 
-	if (e)
-		event_submit(e);
+	if (!e) {
+		stat_inc(OSH_STAT_EVENT_LOST_DENY);
+		return;
+	}
+	__builtin_memset(e, 0, sizeof(*e));
+	e->kind = OSH_EV_LATE;
+	e->action = OSH_DENY;
+	event_submit(e);
 }
 
 static __always_inline int deny(__u32 kind, __u32 reason, __u32 aux, __u32 proto, __u64 cur, const struct osh_dst *d)

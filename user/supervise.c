@@ -250,6 +250,12 @@ static uint32_t random_tag(void)
 	return t;
 }
 
+static void unused_flow(void *arg, const struct osh_flow *f)
+{
+	(void)arg;
+	(void)f;
+}
+
 static int kernel_side(struct supervisor *s)
 {
 	struct kernel_config c = {.cgroups = &s->cgroups,
@@ -280,6 +286,12 @@ static int kernel_side(struct supervisor *s)
 		r = hostaddr_open(s->kernel, &s->hostaddr_fd);
 	if (r == 0)
 		r = loop_add(s->loop, &s->hostaddr_watch, s->hostaddr_fd, EPOLLIN, on_hostaddr, s);
+	if (r == 0) {
+		r = visit_natives(s->kernel, unused_flow, NULL);
+		if (r < 0)
+			return supervise_fail(s, "connections cannot be listed (sock_diag: %s), so a reload could not cut them; "
+						 "try 'modprobe tcp_diag'", strerror(-r));
+	}
 	if (r == 0)
 		r = proxy_upstream_servers(s);
 	for (size_t i = 0; r == 0 && i < ARRAY_LEN(s->proxy.listen_fd); i++)
