@@ -16,6 +16,7 @@
 #include <sys/stat.h>
 
 #define DEPTH_MAX 64
+#define LOCK_FILE OSH_RUN_DIR "/.lock"
 
 /* Empties the directory dfd.  A directory deeper than DEPTH_MAX is moved up to the root of the tree, where the caller's
  * loop meets it again. */
@@ -83,19 +84,33 @@ int remove_tree(const char *path)
 	return rmdir(path) < 0 && errno != ENOENT ? -errno : 0;
 }
 
-int state_lock(int *ret_fd)
+/* The last one out removes the lock file (remove_shared()), so what was locked must still be what the name means. */
+static int try_lock(int *ret_fd)
 {
 	_cleanup_close_ int fd = -1;
+	struct stat mine, now;
 
 	if (mkdir(OSH_RUN_DIR, 0755) < 0 && errno != EEXIST)
 		return -errno;
-	fd = open(OSH_RUN_DIR "/.lock", O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+	fd = open(LOCK_FILE, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
 	if (fd < 0)
+		return errno == ENOENT ? -EAGAIN : -errno;
+	if (flock(fd, LOCK_EX) < 0 || fstat(fd, &mine) < 0)
 		return -errno;
-	if (flock(fd, LOCK_EX) < 0)
-		return -errno;
+	if (stat(LOCK_FILE, &now) < 0 || now.st_ino != mine.st_ino || now.st_dev != mine.st_dev)
+		return -EAGAIN;
 	*ret_fd = steal_fd(&fd);
 	return 0;
+}
+
+int state_lock(int *ret_fd)
+{
+	int r;
+
+	do
+		r = try_lock(ret_fd);
+	while (r == -EAGAIN || r == -EINTR);
+	return r;
 }
 
 static void unpin(const char *name)
@@ -113,10 +128,15 @@ static void remove_shared(void)
 
 	cgroups_remove_base();
 	(void)rmdir(OSH_STATE_DIR);
-	if (bpffs_dir(&base) < 0 || rmdir(base) < 0 || strncmp(base, OSH_RUN_DIR, strlen(OSH_RUN_DIR)) != 0)
-		return;
-	(void)umount2(OSH_RUN_DIR "/.bpf", MNT_DETACH);
-	(void)rmdir(OSH_RUN_DIR "/.bpf");
+	if (bpffs_dir(&base) < 0 || rmdir(base) < 0)
+		return; /* other sandboxes are there */
+	if (strncmp(base, OSH_RUN_DIR, strlen(OSH_RUN_DIR)) == 0) {
+		(void)umount2(OSH_RUN_DIR "/.bpf", MNT_DETACH);
+		(void)rmdir(OSH_RUN_DIR "/.bpf");
+	}
+	/* Last, for from here on another process may hold a lock of its own. */
+	(void)unlink(LOCK_FILE);
+	(void)rmdir(OSH_RUN_DIR);
 }
 
 static int cleanup_locked(const char *name)
