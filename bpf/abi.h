@@ -384,12 +384,9 @@ enum osh_reason {
 	OSH_R_ADDRESS,	      /* "address not allowed (ADDRESS: CLASS)" (event.aux: enum osh_addr_class) */
 	OSH_R_PROTOCOL,	      /* "protocol not allowed (PROTO)" (event.proto, event.aux: socket type) */
 	OSH_R_HOST_LOOPBACK,  /* "loopback service of the host" */
-	OSH_R_UNIX,	      /* "unix socket not allowed" */
 	OSH_R_NO_POLICY,      /* no policy loaded yet: "no policy loaded" */
-	OSH_R_TABLE_FULL,     /* "connection table full" */
 	OSH_R_BIND,	      /* "port reserved by the host" */
 	OSH_R_SOCKOPT,	      /* "socket option not allowed (N)": aux the option, proto the level */
-	OSH_R_INBOUND,	      /* "inbound connection from outside" */
 	OSH_R_NO_PROXY,	      /* "the proxy is not there": its listener is gone or somebody else's */
 };
 

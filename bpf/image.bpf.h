@@ -23,7 +23,7 @@ struct {
 	__array(values, struct image_map);
 } images SEC(".maps");
 
-/* One 64-bit word, mmapped by supervisor and proxy. */
+/* One 64-bit word: mmapped by the supervisor, looked up by the proxy. */
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
 	__uint(map_flags, BPF_F_MMAPABLE);

@@ -37,7 +37,7 @@ enum wire_hello_fd {
 	WH_PROXY_TCP6,	 /* listening, ::1 */
 	WH_DNS_UDP4,	 /* bound, 127.0.0.1: the resolver; the asker is in `dns_clients` */
 	WH_DNS_UDP6,	 /* bound, ::1 */
-	WH_MAP_CURRENT,	 /* array of one __u64, mmapable, read-only */
+	WH_MAP_CURRENT,	 /* array of one __u64, read-only: to be looked up */
 	WH_MAP_NAMES,	 /* hash, read and write */
 	WH_MAP_PATHS,	 /* hash, read-only */
 	WH_MAP_ACCEPTED, /* socket storage of accepted sockets, read-only */

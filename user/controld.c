@@ -2,6 +2,7 @@
 /*
  * controld.c - the control socket's server side (control.h): who may speak, and what each request does.
  */
+#include "user/landlock.h"
 #include "user/reload.h"
 #include "user/revoke.h"
 #include "user/supervise.h"
@@ -83,10 +84,17 @@ struct client *client_of_command(struct supervisor *s, uint32_t command)
 	return NULL;
 }
 
-static json_t *layers(void)
+/* Hooks, mounts and seccomp were proven by the launcher, or the sandbox would not be up; the rest is as it is now. */
+static json_t *layers(const struct supervisor *s)
 {
-	return json_pack("{s:s,s:s,s:s,s:s,s:s}", "ebpf", "active", "proxy", "active", "mounts", "active", "landlock",
-			 "active", "seccomp", "active");
+	const char *walls = s->init.ready ? "proven at start" : "not built";
+	int abi = landlock_abi();
+	char landlock[48] = "not in this kernel";
+
+	if (abi > 0)
+		snprintf(landlock, sizeof(landlock), "ABI %d", abi);
+	return json_pack("{s:s,s:s,s:s,s:s,s:s}", "ebpf", walls, "mounts", walls, "seccomp", walls, "landlock", landlock,
+			 "proxy", s->proxy.ready ? "running" : "being restarted");
 }
 
 static void status(struct client *c)
@@ -122,7 +130,7 @@ static void status(struct client *c)
 		json_object_set_new(j, "outbound_dropped",
 				    json_integer((json_int_t)kernel_stat(s->kernel, OSH_STAT_OUTBOUND)));
 		json_object_set_new(j, "proxy_port", json_integer(s->proxy.port[0]));
-		json_object_set_new(j, "layers", layers());
+		json_object_set_new(j, "layers", layers(s));
 		json_object_set_new(j, "warnings", w);
 	} else {
 		json_decref(w);

@@ -169,19 +169,13 @@ static const char *reason_text(struct text *t, const struct osh_event *e, const 
 		return t->reason;
 	case OSH_R_HOST_LOOPBACK:
 		return "loopback service of the host";
-	case OSH_R_UNIX:
-		return "unix socket not allowed";
 	case OSH_R_NO_POLICY:
 		return "no policy loaded";
-	case OSH_R_TABLE_FULL:
-		return "connection table full";
 	case OSH_R_BIND:
 		return "port reserved by the host";
 	case OSH_R_SOCKOPT:
 		snprintf(t->reason, sizeof(t->reason), "socket option not allowed (%s)", option_name(e->proto, e->aux));
 		return t->reason;
-	case OSH_R_INBOUND:
-		return "inbound connection from outside";
 	case OSH_R_NO_PROXY:
 		return "the proxy is not there";
 	}

@@ -79,7 +79,7 @@ typedef void probe_try(const struct probe_env *env, const struct probe *p,
 /* probe_bpf.c */
 struct probe_hook;
 extern const struct probe_hook hook_connect, hook_sendmsg, hook_recvmsg, hook_getpeername,
-	hook_bind, hook_sock_create, hook_sock_release, hook_setsockopt, hook_ingress, hook_sockops,
+	hook_bind, hook_sock_create, hook_sock_release, hook_setsockopt, hook_packets, hook_sockops,
 	hook_connect_unix;
 probe_try probe_hook, probe_refusal, probe_tracepoint, probe_helpers, probe_bpf_loop, probe_ringbuf,
 	probe_map_of_maps, probe_sk_storage, probe_rdonly_map, probe_btf, probe_bpffs, probe_lsm;

@@ -276,6 +276,29 @@ static void treatment(void **state)
 	assert_false(n.any);
 }
 
+static void encoded_slash(void **state)
+{
+	_cleanup_(fixture_image_done) struct fixture_image f = {0};
+	struct ask a = {"/d", "skip.test", 443, NULL, false};
+	struct request_decision d;
+
+	(void)state;
+	/* kept for one block's sake, an encoded slash is not allowed by the other */
+	fixture_image("version: 1\n"
+		      "network_policies:\n"
+		      "  a: {binaries: [{path: /d}], endpoints: [{host: skip.test, port: 443, protocol: rest, "
+		      "rules: [{allow: {method: GET, path: /open/*}}], allow_encoded_slash: true}]}\n"
+		      "  b: {binaries: [{path: /d}], endpoints: [{host: skip.test, port: 443, protocol: rest, "
+		      "rules: [{allow: {method: GET, path: /repos/*}}]}]}\n",
+		      &f);
+	fixture_request(&f.img, &a, "GET", "/repos/x", &d);
+	assert_int_equal(d.verdict, REQUEST_ALLOW);
+	fixture_request(&f.img, &a, "GET", "/repos/x%2Fy", &d);
+	assert_int_equal(d.verdict, REQUEST_DENY);
+	fixture_request(&f.img, &a, "GET", "/open/x%2Fy", &d);
+	assert_int_equal(d.verdict, REQUEST_ALLOW);
+}
+
 /* ---------------------------------------------------------------------------- addresses -- */
 
 static bool admits(const struct image *img, const char *name, uint16_t port, const char *addr,
@@ -597,6 +620,7 @@ int main(void)
 		cmocka_unit_test(identity),
 		cmocka_unit_test(hosts),
 		cmocka_unit_test(treatment),
+		cmocka_unit_test(encoded_slash),
 		cmocka_unit_test(addresses),
 		cmocka_unit_test(paths_and_methods),
 		cmocka_unit_test(deny_rules),

@@ -309,6 +309,12 @@ static void test_versions_and_ech(void **state)
 	m = make(0x0303, &ext, 16384);
 	assert_int_equal(parse(m, &h, &why), HELLO_OK);
 	assert_true(h.has_ech);
+	assert_false(h.has_early);
+	free(m);
+	put_ext(&ext, 42, "", 0);
+	m = make(0x0303, &ext, 16384);
+	assert_int_equal(parse(m, &h, &why), HELLO_OK);
+	assert_true(h.has_early);
 	free(m);
 	m = make(0x0303, NULL, 16384);
 	assert_int_equal(parse(m, &h, &why), HELLO_OK);
