@@ -1,34 +1,57 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* cmd_policy.c - `osh-enforce policy check FILE`: everything that is wrong with a policy, without
- * running anything. */
-#include "user/policy_file.h"
+/* cmd_policy.c - `osh-enforce policy ...`: finds the subcommand, asks for root where it talks to a
+ * sandbox. */
+#include "policy/diag.h"
+#include "user/policy_cmd.h"
 #include "user/usage.h"
 
-static int check(const char *path)
-{
-	_cleanup_(policy_freep) struct policy *p = NULL;
-	_cleanup_(policy_diags_done) struct policy_diags diags = {0};
-	_cleanup_free_ uint8_t *image = NULL;
-	const char *name = strcmp(path, "-") == 0 ? "<stdin>" : path;
-	size_t n, blocks, endpoints, native;
-	int r = policy_load_file(path, &diags, &p, NULL, NULL);
+struct subcommand {
+	const char *name; /* with "policy ", as in usage.c */
+	int (*run)(int argc, char **argv);
+	bool root;
+};
 
-	if (r == 0)
-		r = policy_compile(p, &diags, &image, &n);
-	policy_diags_print(&diags, name, stderr);
-	if (r < 0 && diags.errors == 0)
-		fprintf(stderr, "%s: %s\n", name, strerror(-r));
-	if (r < 0)
+static const struct subcommand subcommands[] = {
+	{"policy check", policy_cmd_check, false},
+};
+
+static const char *short_name(const struct subcommand *s)
+{
+	return s->name + strlen("policy ");
+}
+
+static int unknown(const char *name)
+{
+	const char *known[ARRAY_LEN(subcommands)], *meant;
+
+	for (size_t i = 0; i < ARRAY_LEN(subcommands); i++)
+		known[i] = short_name(&subcommands[i]);
+	meant = diag_suggest(slice_str(name), known, ARRAY_LEN(known));
+	if (meant)
+		return usage_error("policy", "unknown subcommand '%s' (did you mean '%s'?)", name,
+				   meant);
+	return usage_error("policy", "unknown subcommand '%s'", name);
+}
+
+static int run(const struct subcommand *s, int argc, char **argv)
+{
+	char name[64];
+	bool help = argc > 1 && (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0);
+
+	if (help) {
+		usage_print(s->name, stdout);
+		return 0;
+	}
+	if (s->root && geteuid() != 0) {
+		fprintf(stderr,
+			"osh-enforce %s: must be run as root; try: sudo osh-enforce %s ...\n",
+			s->name, s->name);
 		return 1;
-	policy_counts(p, &blocks, &endpoints);
-	printf("%s: ok, %zu block%s, %zu endpoint%s\n", name, blocks, blocks == 1 ? "" : "s",
-	       endpoints, endpoints == 1 ? "" : "s");
-	native = policy_count_native(p);
-	if (native)
-		printf("%s: note: the bytes of %zu endpoint%s are not looked at; where many sites share one address, a "
-		       "program can name another of them there ('tls: skip' or 'protocol: rest' pins the name)\n",
-		       name, native, native == 1 ? "" : "s");
-	return fflush(stdout) == 0 ? 0 : 1;
+	}
+	snprintf(name, sizeof(name), "%s", s->name);
+	argv[0] = name;
+	optind = 0; /* a fresh vector for getopt */
+	return s->run(argc, argv);
 }
 
 int cmd_policy(int argc, char **argv)
@@ -36,18 +59,16 @@ int cmd_policy(int argc, char **argv)
 	static const struct option options[] = {{"help", no_argument, NULL, 'h'}, {0}};
 	int c;
 
-	while ((c = usage_getopt(argc, argv, "h", options)) != -1) {
+	while ((c = usage_getopt(argc, argv, "+h", options)) != -1) {
 		if (c != 'h')
 			return usage_status(argv[0]);
 		usage_print(argv[0], stdout);
 		return 0;
 	}
 	if (optind == argc)
-		return usage_error(argv[0], "needs 'check' and a file");
-	if (strcmp(argv[optind], "check") != 0)
-		return usage_error(argv[0], "unknown subcommand '%s' (there is 'check')",
-				   argv[optind]);
-	if (optind + 2 != argc)
-		return usage_error(argv[0], "'check' takes one file ('-' for standard input)");
-	return check(argv[optind + 1]);
+		return usage_error(argv[0], "needs a subcommand");
+	for (size_t i = 0; i < ARRAY_LEN(subcommands); i++)
+		if (strcmp(short_name(&subcommands[i]), argv[optind]) == 0)
+			return run(&subcommands[i], argc - optind, argv + optind);
+	return unknown(argv[optind]);
 }

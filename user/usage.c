@@ -110,7 +110,9 @@ static const struct help helps[] = {
 	 "      --tail            go on with what comes, until Ctrl-C or the sandbox is deleted\n"
 	 "      --format F        logfmt (default) or json: one object a line\n"
 	 "  -h, --help            this text\n"},
-	{"policy", "check a policy without running anything", "policy check FILE",
+	{"policy", "check, question and change policies", "policy SUBCOMMAND [ARGUMENT...]", NULL},
+	/* Subcommands of policy, shown by `policy --help`. */
+	{"policy check", "say everything that is wrong with a policy", "policy check FILE",
 	 "Prints every error and warning of FILE ('-': standard input) with line and column.\n"
 	 "\n"
 	 "  -h, --help            this text\n"
@@ -143,6 +145,23 @@ const char *usage_summary(const char *name)
 	return h ? h->summary : NULL;
 }
 
+static bool is_subcommand(const struct help *h)
+{
+	return strchr(h->name, ' ') != NULL;
+}
+
+/* Of a command that has no text of its own. */
+static void print_subcommands(const char *name, FILE *out)
+{
+	size_t n = strlen(name);
+
+	fputs("Subcommands:\n", out);
+	for (size_t i = 0; i < ARRAY_LEN(helps); i++)
+		if (strncmp(helps[i].name, name, n) == 0 && helps[i].name[n] == ' ')
+			fprintf(out, "  %-9s %s\n", helps[i].name + n + 1, helps[i].summary);
+	fprintf(out, "\n  osh-enforce %s SUBCOMMAND --help    more on one of them\n", name);
+}
+
 static void print_program(FILE *out)
 {
 	fputs("usage: osh-enforce COMMAND [OPTIONS]\n"
@@ -154,7 +173,8 @@ static void print_program(FILE *out)
 	      "Commands:\n",
 	      out);
 	for (size_t i = 0; i < ARRAY_LEN(helps); i++)
-		fprintf(out, "  %-9s %s\n", helps[i].name, helps[i].summary);
+		if (!is_subcommand(&helps[i]))
+			fprintf(out, "  %-9s %s\n", helps[i].name, helps[i].summary);
 	fputs("\n"
 	      "  osh-enforce COMMAND --help    more on one command\n"
 	      "  osh-enforce --version\n"
@@ -174,7 +194,9 @@ void usage_print(const char *name, FILE *out)
 		print_program(out);
 		return;
 	}
-	fprintf(out, "usage: osh-enforce %s\n\n%s", h->synopsis, h->text);
+	fprintf(out, "usage: osh-enforce %s\n\n%s", h->synopsis, h->text ? h->text : "");
+	if (!h->text)
+		print_subcommands(h->name, out);
 }
 
 int usage_status(const char *name)
@@ -190,10 +212,12 @@ int usage_status(const char *name)
 const char *usage_suggest(const char *name)
 {
 	const char *known[ARRAY_LEN(helps)];
+	size_t n = 0;
 
 	for (size_t i = 0; i < ARRAY_LEN(helps); i++)
-		known[i] = helps[i].name;
-	return diag_suggest(slice_str(name), known, ARRAY_LEN(known));
+		if (!is_subcommand(&helps[i]))
+			known[n++] = helps[i].name;
+	return diag_suggest(slice_str(name), known, n);
 }
 
 int usage_error(const char *name, const char *fmt, ...)

@@ -1,0 +1,10 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * policy_cmd.h - the subcommands of `osh-enforce policy`, one file each (user/policy_cmd_NAME.c).
+ *
+ * Each is called as a command is: argv[0] is "policy NAME" (what usage_error() and usage_getopt() want),
+ * the result is the exit status.  Help texts are in usage.c under that name.
+ */
+#pragma once
+
+int policy_cmd_check(int argc, char **argv);
