@@ -6,14 +6,19 @@
 #define STATES_MIN 262144
 #define STATES_PER_NODE 8
 
+void table_dfa_done(struct table_dfa *t)
+{
+	free(t->states);
+	free(t->cells);
+	*t = (struct table_dfa){0};
+}
+
 void compiled_done(struct compiled *c)
 {
 	struct table_dfa *t[] = {&c->bin, &c->dst, &c->l7};
 
-	for (size_t i = 0; i < ARRAY_LEN(t); i++) {
-		free(t[i]->states);
-		free(t[i]->cells);
-	}
+	for (size_t i = 0; i < ARRAY_LEN(t); i++)
+		table_dfa_done(t[i]);
 	free(c->binsets);
 	free(c->dstsets);
 	free(c->lists);

@@ -16,6 +16,8 @@ struct table_dfa {
 	uint32_t start;
 };
 
+void table_dfa_done(struct table_dfa *t);
+
 struct compiled {
 	struct table_dfa bin, dst, l7;
 	struct osh_img_binset *binsets;
