@@ -26,11 +26,7 @@ static const char *unknown_field(struct check *c, const struct ynode *key, const
 {
 	const char *near = diag_suggest(key->s, names, count);
 
-	if (slice_eq_str(key->s, "<<"))
-		check_error(
-			c, key,
-			"merge keys ('<<') are not supported; use an alias for the whole value");
-	else if (near)
+	if (near)
 		check_error(c, key, "unknown field '" SLICE_FMT "' (did you mean '%s'?)",
 			    SLICE_ARG(key->s), near);
 	else
@@ -155,6 +151,10 @@ bool check_number(struct check *c, const struct ynode *n, const char *what, unsi
 	if (ynode_type(n) != YT_INT) {
 		check_error(c, n, "'%s' must be a number, not %s", what,
 			    ynode_type(n) == YT_FLOAT ? "a fraction" : ynode_type_name(n));
+		return false;
+	}
+	if (n->s.n > 1 && n->s.p[0] == '0' && n->s.p[1] >= '0' && n->s.p[1] <= '9') {
+		check_error(c, n, "'%s' must not begin with 0, which some read as octal", what);
 		return false;
 	}
 	for (size_t i = 0; i < n->s.n; i++) {

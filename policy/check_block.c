@@ -97,7 +97,9 @@ static bool contradict(enum treatment a, enum treatment b)
 /* The endpoints of a block by host and port; per place the first of each treatment. */
 struct place {
 	const struct pol_endpoint *of[T_COUNT];
-	struct slice host;
+	struct slice host; /* as written, lower case */
+	struct slice key;  /* the same, or the address's bytes: it has many spellings */
+	uint8_t family;	   /* of an address, 0: a name */
 	uint16_t port;
 };
 
@@ -111,7 +113,7 @@ static uint64_t place_hash(const void *ctx, uint32_t i)
 {
 	const struct place *p = &((const struct places *)ctx)->v[i];
 
-	return hash_bytes(p->port, p->host.p, p->host.n);
+	return hash_bytes((uint32_t)p->port << 8 | p->family, p->key.p, p->key.n);
 }
 
 static bool place_eq(const void *ctx, uint32_t i)
@@ -119,17 +121,23 @@ static bool place_eq(const void *ctx, uint32_t i)
 	const struct places *ps = ctx;
 	const struct place *a = &ps->v[i], *b = &ps->v[ps->n];
 
-	return a->port == b->port && slice_eq(a->host, b->host);
+	return a->port == b->port && a->family == b->family && slice_eq(a->key, b->key);
 }
 
-static struct place *place_find(struct check *c, struct places *ps, struct slice host,
+static struct place *place_find(struct check *c, struct places *ps, const struct pol_endpoint *e,
 				uint16_t port)
 {
+	bool address = e->host_kind == HOST_ADDRESS;
 	uint32_t at = 0;
 	int r = array_grow(&ps->v, &ps->cap, ps->n + 1, sizeof(*ps->v));
 
 	if (r == 0) {
-		ps->v[ps->n] = (struct place){.host = host, .port = port};
+		ps->v[ps->n] = (struct place){
+			.host = e->host,
+			.key = address ? (struct slice){e->address.addr, 16} : e->host,
+			.family = address ? e->address.family : 0,
+			.port = port,
+		};
 		r = hmap_intern(&ps->map, place_hash(ps, (uint32_t)ps->n), place_eq, ps,
 				(uint32_t)ps->n, &at);
 	}
@@ -171,7 +179,7 @@ static void check_conflicts(struct check *c, const struct pol_block *b)
 		bool ok = e->host_kind != HOST_NONE && e->host.n;
 
 		for (size_t k = 0; ok && k < e->nports; k++) {
-			struct place *p = place_find(c, &ps, e->host, e->ports[k]);
+			struct place *p = place_find(c, &ps, e, e->ports[k]);
 
 			ok = p && enter_place(c, p, e);
 		}

@@ -45,9 +45,9 @@ static void check_host(struct check *c, const struct ynode *ep, const struct fie
 		check_error(c, n, "host '" SLICE_FMT "' %s", SLICE_ARG(s), why);
 	else
 		ret->host = check_copy(c, ret->host);
-	if (slice_eq_str(s, "*") || slice_eq_str(s, "**"))
+	if (slice_eq_str(ret->host, "*") || slice_eq_str(ret->host, "**"))
 		check_warning(c, n, "host '" SLICE_FMT "' matches every %sname", SLICE_ARG(s),
-			      s.n == 1 ? "one-label " : "");
+			      ret->host.n == 1 ? "one-label " : "");
 }
 
 /* -------------------------------------------------------------------------------- ports -- */

@@ -112,6 +112,17 @@ static bool check_query_value(struct check *c, const struct ynode *n, struct pol
 	return ok && v;
 }
 
+/* Any text, empty included; a query with a control byte in it is refused before rules are asked. */
+static void check_query_name(struct check *c, const struct ynode *key)
+{
+	for (size_t i = 0; i < key->s.n; i++) {
+		if (key->s.p[i] < 0x20 || key->s.p[i] == 0x7f) {
+			check_error(c, key, "'query' has a name that holds a control character");
+			return;
+		}
+	}
+}
+
 static void check_query(struct check *c, const struct ynode *n, struct pol_rule *ret)
 {
 	struct pol_query *v;
@@ -127,6 +138,7 @@ static void check_query(struct check *c, const struct ynode *n, struct pol_rule 
 	}
 	v = check_alloc(c, n->n / 2, sizeof(*v));
 	for (uint32_t i = 0; v && i + 1 < n->n; i += 2) {
+		check_query_name(c, n->v[i]);
 		v[i / 2].name = check_copy(c, n->v[i]->s);
 		check_query_value(c, n->v[i + 1], &v[i / 2]);
 	}

@@ -142,13 +142,17 @@ static bool account_name(struct slice s)
 	return true;
 }
 
-/* Decimal id without leading zeros; refuses 0 and 2^32 - 1, which the kernel reads as "no change".
+/* Decimal id; refuses leading zeros, 0 and 2^32 - 1, which the kernel reads as "no change".
  */
 static const char *account_id(struct check *c, const struct ynode *n, const char *what)
 {
 	char buf[16];
 	uint64_t v = 0;
 
+	if (n->s.n > 1 && n->s.p[0] == '0') {
+		check_error(c, n, "'%s' must not begin with 0, which some read as octal", what);
+		return NULL;
+	}
 	for (size_t i = 0; i < n->s.n && v <= UINT32_MAX; i++)
 		v = v * 10 + (uint64_t)(n->s.p[i] - '0');
 	if (v == 0 || v >= UINT32_MAX) {

@@ -12,6 +12,8 @@ static bool printable(uint32_t c)
 {
 	if (c < 0x20 || (c >= 0x7f && c < 0xa0))
 		return false;
+	if (c == 0xad || c == 0x61c || c == 0x180e || (c >= 0xe0000 && c < 0xe1000))
+		return false;
 	return !((c >= 0x200b && c <= 0x200f) || (c >= 0x2028 && c <= 0x202e) ||
 		 (c >= 0x2060 && c <= 0x206f) || c == 0xfeff);
 }

@@ -125,6 +125,21 @@ static int check_never(const struct pol_net *n, char *why, size_t why_n)
 	return 0;
 }
 
+/* A network of addresses of one class that is never allowed: an entry that would do nothing. */
+static int check_class(const struct pol_net *n, char *why, size_t why_n)
+{
+	enum osh_addr_class first = address_class(n->family, n->addr), last;
+	uint8_t end[16];
+
+	memcpy(end, n->addr, sizeof(end));
+	for (unsigned int bit = n->prefix; bit < (n->family == 4 ? 32 : 128); bit++)
+		end[bit / 8] |= (uint8_t)(0x80u >> (bit % 8));
+	last = address_class(n->family, end);
+	if (first == last && OSH_ADDR_NEVER(first))
+		return bad(why, why_n, "%s addresses are never allowed", address_class_name(first));
+	return 0;
+}
+
 static int read_prefix(struct slice s, unsigned int most, unsigned int *ret)
 {
 	unsigned int v = 0;
@@ -166,7 +181,7 @@ int net_parse(struct slice s, struct pol_net *ret, char *why, size_t why_n)
 	}
 	n.prefix = (uint8_t)prefix;
 	clear_host_bits(&n);
-	if (check_never(&n, why, why_n) < 0)
+	if (check_never(&n, why, why_n) < 0 || check_class(&n, why, why_n) < 0)
 		return -EINVAL;
 	*ret = n;
 	return 0;
@@ -210,6 +225,17 @@ static bool all_digits(struct slice s)
 		if (s.p[i] < '0' || s.p[i] > '9')
 			return false;
 	return s.n > 0;
+}
+
+/* What inet_aton(3) and browsers take for a number, and so for an address. */
+static bool numeric(struct slice s)
+{
+	if (s.n < 2 || s.p[0] != '0' || s.p[1] != 'x')
+		return all_digits(s);
+	for (size_t i = 2; i < s.n; i++)
+		if (!(s.p[i] >= '0' && s.p[i] <= '9') && !(s.p[i] >= 'a' && s.p[i] <= 'f'))
+			return false;
+	return true;
 }
 
 static bool is_star(struct slice label)
@@ -341,7 +367,7 @@ int host_parse(struct slice s, char *out, struct pol_endpoint *ret, char *why, s
 		r = check_pattern(h, &scan, why, why_n);
 	if (r < 0)
 		return r;
-	if (all_digits(scan.last))
+	if (numeric(scan.last))
 		return bad(why, why_n, "is neither an IPv4 address nor a name");
 	ret->host = h;
 	ret->host_kind = scan.pattern ? HOST_PATTERN : HOST_EXACT;

@@ -48,6 +48,12 @@ static int mark_col(const yaml_mark_t *m)
 	return (int)m->column + 1;
 }
 
+/* A tag changes nothing that follows, so reading goes on. */
+static void refuse_tag(struct reader *r, const yaml_mark_t *m)
+{
+	diag_add(r->d, POLICY_ERROR, mark_line(m), mark_col(m), "tags ('!...') are not supported");
+}
+
 static int fail(struct reader *r, const yaml_mark_t *m, const char *message)
 {
 	diag_add(r->d, POLICY_ERROR, mark_line(m), mark_col(m), "%s", message);
@@ -117,7 +123,7 @@ static int on_scalar(struct reader *r, const yaml_event_t *ev)
 	if (!n)
 		return -ENOMEM;
 	if (ev->data.scalar.tag)
-		return fail(r, &ev->start_mark, "tags ('!...') are not supported");
+		refuse_tag(r, &ev->start_mark);
 	n->plain = ev->data.scalar.style == YAML_PLAIN_SCALAR_STYLE;
 	n->s.n = ev->data.scalar.length;
 	n->s.p = (const uint8_t *)arena_copy(
@@ -153,7 +159,7 @@ static int on_open(struct reader *r, const yaml_event_t *ev, enum ynode_kind kin
 	int e;
 
 	if (tag)
-		return fail(r, &ev->start_mark, "tags ('!...') are not supported");
+		refuse_tag(r, &ev->start_mark);
 	if (r->depth == POLICY_DEPTH_MAX - 1)
 		return fail(r, &ev->start_mark, "nested too deeply (at most 32 levels)");
 	n = node_new(r, kind, &ev->start_mark);
@@ -194,8 +200,8 @@ static bool same_key(const struct ynode *a, const struct ynode *b)
 	return slice_eq(a->s, b->s);
 }
 
-/* Leaves out pairs whose key is no scalar. */
-static void drop_complex_keys(struct reader *r, struct ynode *map)
+/* Leaves out pairs whose key cannot be a name. */
+static void drop_other_keys(struct reader *r, struct ynode *map)
 {
 	uint32_t out = 0;
 
@@ -205,6 +211,12 @@ static void drop_complex_keys(struct reader *r, struct ynode *map)
 		if (k->kind != Y_SCALAR) {
 			diag_add(r->d, POLICY_ERROR, k->line, k->col,
 				 "a key must be a name, not %s", ynode_type_name(k));
+			continue;
+		}
+		if (k->plain && slice_eq_str(k->s, "<<")) {
+			diag_add(r->d, POLICY_ERROR, k->line, k->col,
+				 "merge keys ('<<') are not supported; use an alias for the whole "
+				 "value");
 			continue;
 		}
 		map->v[out++] = map->v[i];
@@ -254,8 +266,7 @@ static int on_close(struct reader *r, const yaml_event_t *ev)
 	struct ynode *n = r->stack[--r->depth];
 	size_t begin = r->begin[r->depth], count = r->nelem - begin;
 
-	if (count > UINT32_MAX / 2)
-		return fail(r, &ev->start_mark, "too many elements");
+	_Static_assert(POLICY_TEXT_MAX < UINT32_MAX / 2, "every element takes a byte of the text");
 	n->v = arena_alloc(r->a, (count + 1) * sizeof(struct ynode *));
 	if (!n->v)
 		return -ENOMEM;
@@ -276,20 +287,22 @@ static int on_close(struct reader *r, const yaml_event_t *ev)
 	}
 	if (n->kind != Y_MAP)
 		return 0;
-	drop_complex_keys(r, n);
+	drop_other_keys(r, n);
 	return drop_duplicate_keys(r, n);
 }
 
 /* ------------------------------------------------------------------------------- events -- */
 
+/* 1: nothing more is read. */
 static int on_event(struct reader *r, const yaml_event_t *ev)
 {
 	switch (ev->type) {
 	case YAML_DOCUMENT_START_EVENT:
-		if (r->documents++)
-			return fail(r, &ev->start_mark,
-				    "a policy is one document; a second one starts here");
-		return 0;
+		if (!r->documents++)
+			return 0;
+		(void)fail(r, &ev->start_mark,
+			   "a policy is one document; a second one starts here");
+		return 1; /* what is wrong in the first is still worth saying */
 	case YAML_SCALAR_EVENT:
 		return on_scalar(r, ev);
 	case YAML_ALIAS_EVENT:
@@ -330,8 +343,8 @@ static int read_events(struct reader *r)
 
 		if (!yaml_parser_parse(&r->parser, &ev))
 			return syntax_error(r);
-		end = ev.type == YAML_STREAM_END_EVENT;
 		e = on_event(r, &ev);
+		end = e > 0 || ev.type == YAML_STREAM_END_EVENT;
 		yaml_event_delete(&ev);
 		if (e < 0)
 			return e;
@@ -339,16 +352,35 @@ static int read_events(struct reader *r)
 	return 0;
 }
 
-/* libyaml would find bad bytes too, but names their place in bytes only. */
-static int check_utf8(struct slice text, struct policy_diags *d)
+/* Characters that YAML texts may hold (YAML 1.2, 5.1, as libyaml reads it). */
+static bool yaml_char(uint32_t c)
+{
+	if (c < 0x20)
+		return c == '\t' || c == '\n' || c == '\r';
+	if (c >= 0x7f && c < 0xa0)
+		return c == 0x85;
+	return c != 0xfeff && c != 0xfffe && c != 0xffff;
+}
+
+/* libyaml would find what is bad too, but names no line and column. */
+static int check_chars(struct slice text, struct policy_diags *d)
 {
 	int line = 1, col = 1;
 	uint32_t c;
 
+	if (text.n >= 3 && memcmp(text.p, "\xef\xbb\xbf", 3) == 0) { /* byte order mark */
+		text.p += 3;
+		text.n -= 3;
+	}
 	for (size_t i = 0, k; i < text.n; i += k, col++) {
 		k = utf8_decode(text.p + i, text.n - i, &c);
 		if (!k) {
 			diag_add(d, POLICY_ERROR, line, col, "not UTF-8 (byte 0x%02x)", text.p[i]);
+			return -EINVAL;
+		}
+		if (!yaml_char(c)) {
+			diag_add(d, POLICY_ERROR, line, col,
+				 "the character U+%04X cannot stand in a YAML text", c);
 			return -EINVAL;
 		}
 		if (c == '\n') {
@@ -369,7 +401,7 @@ int yaml_tree_read(struct arena *a, struct slice text, struct policy_diags *d, s
 			 POLICY_TEXT_MAX);
 		return -EINVAL;
 	}
-	e = check_utf8(text, d);
+	e = check_chars(text, d);
 	if (e < 0)
 		return e;
 	if (!yaml_parser_initialize(&r.parser))
