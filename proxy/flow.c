@@ -111,7 +111,7 @@ static void deny_event(const struct flow *f)
 {
 	if (f->gen && f->cd.reason == OSH_R_BINARY) {
 		const char *name = NULL;
-		struct image_view v = images_current(f->px->images);
+		struct image_view v = images_of(f->px->images, f->gen); /* not of whatever is in force by now */
 
 		if (v.gen)
 			name = image_block_name(v.img, f->cd.block);

@@ -34,6 +34,7 @@ struct exchange {
 	struct http1_body body;
 	struct l7_request l7;
 	struct request_decision rd;
+	uint64_t gen; /* of rd: a swap may judge the flow anew while this goes on */
 	bool decided;
 	enum wire_decision decision;
 	uint64_t start;
@@ -117,6 +118,8 @@ static void send_event(struct http1_flow *x, enum wire_decision d, const char *r
 
 	l7_event(x->f, d, ex ? &ex->l7 : NULL, ex && ex->decided ? &ex->rd : NULL, &e);
 	WIRE_PUT(&e, reason, slice_str(reason));
+	if (ex && ex->decided)
+		e.gen = ex->gen;
 	if (ex) {
 		if (!ex->l7.judged && ex->head.target.n)
 			WIRE_PUT(&e, target, http1_slice(&ex->head, ex->head.target));
@@ -187,6 +190,7 @@ static void refuse(struct http1_flow *x, const struct l7_refusal *why, bool comp
 		.refusal = why,
 		.q = &ex->l7,
 		.rd = ex->decided ? &ex->rd : NULL,
+		.gen = ex->gen,
 		.keep_alive = complete && body_can_be_skipped(ex) && !x->eof,
 		.head_only = slice_eq_str(http1_slice(&ex->head, ex->head.method), "HEAD"),
 		.client_minor = ex->head.minor,
@@ -389,6 +393,7 @@ static void judge(struct http1_flow *x)
 		return;
 	}
 	ex->decided = true;
+	ex->gen = v.gen;
 	ex->decision = WD_DENY;
 	if (l7_judge(x->f, v, &ex->l7, &ex->rd, &why) != L7_OK) {
 		refuse(x, &why, true);
@@ -985,11 +990,15 @@ static bool http1_admitted(struct flow *f, struct image_view v)
 	struct request_decision rd;
 	struct l7_refusal why;
 	enum osh_addr_class class;
+	bool good;
 
 	if (!ex || (x->state != X_UPSTREAM && x->state != X_OPEN) || ex->resp_done)
 		return true;
-	if (l7_judge(f, v, &ex->l7, &rd, &why) != L7_OK) {
-		ex->rd = rd;
+	good = l7_judge(f, v, &ex->l7, &rd, &why) == L7_OK;
+	/* From here on the new policy decides, and the log shall say by which rule of that. */
+	ex->rd = rd;
+	ex->gen = v.gen;
+	if (!good) {
 		send_event(x, WD_DENY, why.detail);
 		return false;
 	}
@@ -997,6 +1006,7 @@ static bool http1_admitted(struct flow *f, struct image_view v)
 		send_event(x, WD_DENY, "closed: address not allowed by the new policy");
 		return false;
 	}
+	ex->decision = rd.verdict == REQUEST_AUDIT ? WD_AUDIT : WD_ALLOW;
 	return true;
 }
 

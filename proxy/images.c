@@ -144,14 +144,18 @@ static uint64_t current_word(const struct images *im)
 	return bpf_map_lookup_elem(im->fd_current, &key, &w) < 0 ? 0 : w;
 }
 
-struct image_view images_current(const struct images *im)
+struct image_view images_of(const struct images *im, uint64_t gen)
 {
-	uint64_t w = current_word(im);
-	const struct mapped *m = &im->slot[OSH_CURRENT_SLOT(w)];
+	const struct mapped *m = &im->slot[OSH_CURRENT_SLOT(OSH_CURRENT(gen))];
 
-	if (OSH_CURRENT_GEN(w) == 0 || m->gen != OSH_CURRENT_GEN(w))
+	if (gen == 0 || m->gen != gen)
 		return (struct image_view){0};
 	return (struct image_view){.gen = m->gen, .img = &m->img};
+}
+
+struct image_view images_current(const struct images *im)
+{
+	return images_of(im, OSH_CURRENT_GEN(current_word(im)));
 }
 
 /* NULL: the id is gone, or never was. */

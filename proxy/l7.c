@@ -263,9 +263,9 @@ static const char *reason_phrase(unsigned status)
 
 static const char *policy_name(const struct flow *f, const struct l7_answer *a)
 {
-	struct image_view v = images_current(f->px->images);
+	struct image_view v = images_of(f->px->images, a->rd ? a->gen : f->gen);
 
-	if (v.gen == 0 || v.gen != f->gen)
+	if (v.gen == 0)
 		return NULL;
 	return image_block_name(v.img, a->rd ? a->rd->block : f->cd.block);
 }

@@ -63,6 +63,7 @@ struct l7_answer {
 	const struct l7_refusal *refusal;
 	const struct l7_request *q;
 	const struct request_decision *rd;
+	uint64_t gen; /* of rd */
 	bool keep_alive, head_only;
 	unsigned client_minor;
 };

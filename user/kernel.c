@@ -35,6 +35,13 @@ struct kernel {
 	bool publishing;
 	uint32_t publish_slot;
 	int publish_fd, publish_result;
+	struct known_path *known; /* KNOWN_PATHS of them, by path id, which is never given to another path */
+};
+
+#define KNOWN_PATHS 512
+struct known_path {
+	uint32_t id;
+	char path[OSH_PATH_MAX];
 };
 
 static const char *const taint_vars[] = {
@@ -273,6 +280,11 @@ int kernel_new(const struct kernel_config *c, struct kernel **ret)
 	}
 	k->current = p;
 	k->ncpus = libbpf_num_possible_cpus();
+	k->known = calloc(KNOWN_PATHS, sizeof(*k->known));
+	if (!k->known) {
+		r = -ENOMEM;
+		goto fail;
+	}
 	*ret = k;
 	return 0;
 fail:
@@ -308,6 +320,7 @@ struct kernel *kernel_free(struct kernel *k)
 		munmap((void *)k->current, (size_t)getpagesize());
 	enforce_bpf__destroy(k->skel);
 	closep(&k->btf_fd);
+	free(k->known);
 	free(k);
 	return NULL;
 }
@@ -489,13 +502,20 @@ int kernel_grace(struct kernel *k, const struct published *p)
 
 int kernel_path(const struct kernel *k, uint32_t id, char *buf)
 {
+	struct known_path *c = &k->known[id % KNOWN_PATHS];
 	struct osh_path p;
 
 	buf[0] = '\0';
-	if (!id || bpf_map_lookup_elem(kernel_map_fd(k, KMAP_PATHS), &id, &p) < 0)
+	if (!id)
 		return -ENOENT;
-	memcpy(buf, p.path, OSH_PATH_MAX);
-	buf[OSH_PATH_MAX - 1] = '\0';
+	if (c->id != id) {
+		if (bpf_map_lookup_elem(kernel_map_fd(k, KMAP_PATHS), &id, &p) < 0)
+			return -ENOENT;
+		memcpy(c->path, p.path, OSH_PATH_MAX);
+		c->path[OSH_PATH_MAX - 1] = '\0';
+		c->id = id;
+	}
+	strcpy(buf, c->path);
 	return 0;
 }
 

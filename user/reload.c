@@ -5,8 +5,8 @@
  *   1. the image is copied into a fresh map, frozen, validated and put into the free slot
  *   2. the proxy maps it and acknowledges
  *   3. one store to `current`: from here on every decision is the new policy's
- *   4. a grace period: no decision of the old image is under way any more
- *   5. connections that the new policy would not admit are closed, natives here, proxied ones by the proxy
+ *   4. connections that the new policy would not admit are closed, natives here, proxied ones by the proxy
+ *   5. a grace period: no decision of the old image is under way any more, and its slot is free; step 4 once more
  *
  * Until step 3 nothing has changed; a failure leaves the old policy whole.
  */
@@ -110,6 +110,7 @@ void reload_request(struct supervisor *s, struct client *c, const struct ctl_rel
 		client_error(c, r, "the image was not accepted: %s", strerror(-r));
 		return;
 	}
+	supervise_drain(s); /* the last events of the generation that had this slot are named by its image */
 	published_done(&s->image[p.gen & 1]);
 	s->image[p.gen & 1] = p;
 	s->reload.gen = p.gen;
@@ -179,13 +180,12 @@ static void swap(struct supervisor *s)
 	struct published *p = &s->image[s->reload.gen & 1];
 	uint64_t enforced;
 	char rev[24], gen[24], hash[65];
-	int closed;
+	int closed = 0, r;
 
 	if (kernel_published(s->kernel) < 0) {
 		supervise_fail(s, "the policy image could not be put in place");
 		return;
 	}
-	supervise_drain(s); /* events of the old generation are named while its image is here */
 	kernel_set_current(s->kernel, p->gen);
 	enforced = supervise_now();
 	s->gen = p->gen;
@@ -194,12 +194,14 @@ static void swap(struct supervisor *s)
 	s->policy_loaded = (uint64_t)time(NULL);
 	proxy_swapped(s); /* it accepts from now on, or re-judges while we wait */
 	if (s->revision > 1) {
-		(void)kernel_grace(s->kernel, p);
+		/* At once what there is; again what was decided before the store and has arrived since. */
 		closed = rejudge_natives(s);
+		(void)kernel_grace(s->kernel, p);
+		r = rejudge_natives(s);
+		closed = closed < 0 || r < 0 ? -1 : closed + r;
 		memcpy(s->args.policy_path, s->reload.path, sizeof(s->args.policy_path));
 		keep_text(s, s->reload.text_fd);
 	} else {
-		closed = 0;
 		keep_text(s, s->start_fd[SF_POLICY]);
 	}
 	snprintf(rev, sizeof(rev), "%llu", (unsigned long long)s->revision);

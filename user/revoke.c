@@ -196,6 +196,7 @@ struct revocation {
 	void *arg;
 	int kill_fd;
 	int closed;
+	int error; /* the first; the others are closed all the same */
 };
 
 static int judge(void *arg, const struct inet_diag_msg *m, const struct osh_flow *f)
@@ -206,8 +207,10 @@ static int judge(void *arg, const struct inet_diag_msg *m, const struct osh_flow
 	if (admitted(v->kernel, v->img, f))
 		return 0;
 	r = destroy(v->kill_fd, m);
-	if (r < 0)
-		return r;
+	if (r < 0) {
+		v->error = v->error ? v->error : r;
+		return 0;
+	}
 	v->closed++;
 	if (v->fn)
 		v->fn(v->arg, f);
@@ -227,6 +230,8 @@ int revoke_natives(struct kernel *k, const struct image *img, revoke_fn fn, void
 	r6 = each_native(k, AF_INET6, judge, &v);
 	if (r == 0)
 		r = r6;
+	if (r == 0)
+		r = v.error;
 	return r < 0 ? r : v.closed;
 }
 

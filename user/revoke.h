@@ -8,7 +8,7 @@
 typedef void (*revoke_fn)(void *arg, const struct osh_flow *f);
 
 /* Re-judges every native connection of the sandbox under the image and destroys those that it would not let go natively.
- * Call after the grace period, and again for OSH_EV_LATE.  Returns how many were closed, or -errno. */
+ * Call after the swap's store, after the grace period, and for OSH_EV_LATE.  Returns how many were closed, or -errno. */
 int revoke_natives(struct kernel *k, const struct image *img, revoke_fn fn, void *arg);
 size_t count_natives(struct kernel *k);
 int visit_natives(struct kernel *k, revoke_fn fn, void *arg);

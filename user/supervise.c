@@ -27,7 +27,8 @@
 #include <time.h>
 
 #define TICK_MS 250
-#define BATCH 4096
+#define RING_TURN 1024				 /* events in a row: then somebody else has his turn */
+#define RING_ALL ((2u << 20) / (8 + sizeof(struct osh_event))) /* more than the ring can hold at a moment (maps.bpf.h) */
 
 uint64_t supervise_now(void)
 {
@@ -89,15 +90,27 @@ static int on_event(void *arg, void *data, size_t n)
 		reload_late(s);
 	else if (s->init.ready) /* before: the launcher's proof */
 		eventlog_connect(&s->events, e);
-	return 0;
+	return --s->ring_left ? 0 : -EAGAIN;
 }
 
-void supervise_ring(struct supervisor *s)
+static void on_more(struct loop_timer *t)
+{
+	struct supervisor *s = t->arg;
+
+	supervise_ring(s);
+	log_flush(s->log);
+}
+
+/* At most max events.  Without a bound, programs that make events as fast as they are read here would keep the
+ * supervisor from everything else: a new policy, a swap, the end of the sandbox. */
+static void consume(struct supervisor *s, uint32_t max)
 {
 	uint64_t lost;
 
 	eventlog_clock(&s->events);
-	(void)ring_buffer__consume(s->ring);
+	s->ring_left = max;
+	if (ring_buffer__consume(s->ring) == -EAGAIN && !s->stopping)
+		loop_timer_set(s->loop, &s->ring_more, 1, on_more, s);
 	lost = kernel_stat(s->kernel, OSH_STAT_EVENT_LOST_DENY) + kernel_stat(s->kernel, OSH_STAT_EVENT_LOST_ALLOW);
 	if (lost > s->lost_reported) {
 		char n[24];
@@ -107,6 +120,11 @@ void supervise_ring(struct supervisor *s)
 		s->lost_reported = lost;
 		reload_late(s); /* one of them may have been OSH_EV_LATE */
 	}
+}
+
+void supervise_ring(struct supervisor *s)
+{
+	consume(s, RING_TURN);
 }
 
 static void on_ring(struct loop_watch *w, uint32_t events)
@@ -120,7 +138,7 @@ static void on_ring(struct loop_watch *w, uint32_t events)
 
 void supervise_drain(struct supervisor *s)
 {
-	supervise_ring(s);
+	consume(s, RING_ALL);
 	proxy_drain(s);
 	log_flush(s->log);
 }

@@ -96,7 +96,8 @@ struct supervisor {
 	struct eventlog events;
 	void *ring; /* struct ring_buffer */
 	struct loop_watch ring_watch, signal_watch, listen_watch, hostaddr_watch;
-	struct loop_timer tick;
+	struct loop_timer tick, ring_more;
+	uint32_t ring_left; /* events that may still be read in this turn */
 	int signal_fd, listen_fd, hostaddr_fd;
 	struct proxy_state proxy;
 	struct init_state init;
@@ -114,8 +115,8 @@ struct supervisor {
 void supervise_stop(struct supervisor *s);
 __attribute__((format(printf, 2, 3))) int supervise_fail(struct supervisor *s, const char *fmt, ...);
 void supervise_warn(struct supervisor *s, const char *text);
-void supervise_ring(struct supervisor *s);  /* the kernel's events into the log */
-void supervise_drain(struct supervisor *s); /* these and the proxy's, flushed */
+void supervise_ring(struct supervisor *s);  /* the kernel's events into the log: a turn's worth */
+void supervise_drain(struct supervisor *s); /* all there are now, and the proxy's, flushed */
 void supervise_advance(struct supervisor *s); /* the next step of the start, when something became ready */
 const struct image *supervise_image(void *arg, uint64_t gen);
 uint64_t supervise_now(void); /* boot clock, ns */
