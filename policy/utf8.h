@@ -33,3 +33,9 @@ static inline size_t utf8_decode(const uint8_t *p, size_t n, uint32_t *ret)
 	*ret = c;
 	return k;
 }
+
+/* Length of the byte order mark that a text starts with, or 0. */
+static inline size_t utf8_bom(struct slice s)
+{
+	return s.n >= 3 && memcmp(s.p, "\xef\xbb\xbf", 3) == 0 ? 3 : 0;
+}

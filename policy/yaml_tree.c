@@ -368,10 +368,6 @@ static int check_chars(struct slice text, struct policy_diags *d)
 	int line = 1, col = 1;
 	uint32_t c;
 
-	if (text.n >= 3 && memcmp(text.p, "\xef\xbb\xbf", 3) == 0) { /* byte order mark */
-		text.p += 3;
-		text.n -= 3;
-	}
 	for (size_t i = 0, k; i < text.n; i += k, col++) {
 		k = utf8_decode(text.p + i, text.n - i, &c);
 		if (!k) {
@@ -394,6 +390,7 @@ static int check_chars(struct slice text, struct policy_diags *d)
 int yaml_tree_read(struct arena *a, struct slice text, struct policy_diags *d, struct ynode **ret)
 {
 	struct reader r = {.a = a, .d = d};
+	size_t bom = utf8_bom(text);
 	int e;
 
 	if (text.n > POLICY_TEXT_MAX) {
@@ -401,6 +398,9 @@ int yaml_tree_read(struct arena *a, struct slice text, struct policy_diags *d, s
 			 POLICY_TEXT_MAX);
 		return -EINVAL;
 	}
+	/* libyaml would count the mark as a column, and the second line as outdented */
+	text.p += bom;
+	text.n -= bom;
 	e = check_chars(text, d);
 	if (e < 0)
 		return e;
