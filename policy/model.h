@@ -3,7 +3,8 @@
  * model.h - a checked policy, as policy_parse() builds it and policy_compile() reads it.
  *
  * Everything hangs in the policy's arena.  Text is valid UTF-8 without control bytes; globs have
- * passed glob_add()'s syntax check.
+ * passed glob_add()'s syntax check.  What is added here and means something is added to
+ * canonical_text.c too.
  */
 #pragma once
 

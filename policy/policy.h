@@ -78,6 +78,12 @@ void policy_counts(const struct policy *p, size_t *ret_blocks, size_t *ret_endpo
 /* How many of the endpoints are native: their bytes go straight to the address, unseen. */
 size_t policy_count_native(const struct policy *p);
 
+/*
+ * The policy as one text in which every spelling of it is the same (policy/canonical_text.c says what counts);
+ * its SHA-256 is the hash that people see.  *ret is malloced, with a NUL behind that is not counted.
+ */
+int policy_canonical_text(const struct policy *p, char **ret, size_t *ret_n);
+
 /* Compares the static sections of a reload with those in force.  Returns NULL when nothing changes (an
  * absent section means unchanged; lists compare as sets, names by resolved meaning of the caller), else
  * the name of the first field that differs, for example "filesystem_policy.read_only". */

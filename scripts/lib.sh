@@ -255,7 +255,7 @@ ADD_HOSTS=(--add-host "api.github.com:$API_IP" --add-host "github.com:$GITHUB_IP
 sandboxes_down() {
 	local n
 	[ -x "$OSH" ] || return 0
-	for n in /run/osh-enforce/"$1"*; do
+	for n in /run/osh-enforce/"$1"* /var/lib/osh-enforce/"$1"*; do # the revisions of a kept one that died
 		[ -d "$n" ] && timeout 20 "$OSH" delete "${n##*/}" >/dev/null 2>&1 </dev/null
 	done
 	return 0

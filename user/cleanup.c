@@ -16,6 +16,7 @@
 #include <sys/stat.h>
 
 #define DEPTH_MAX 64
+#define REVISIONS "revisions"
 #define LOCK_FILE OSH_RUN_DIR "/.lock"
 
 /* Empties the directory dfd.  A directory deeper than DEPTH_MAX is moved up to the root of the tree, where the caller's
@@ -139,7 +140,41 @@ static void remove_shared(void)
 	(void)rmdir(OSH_RUN_DIR);
 }
 
-static int cleanup_locked(const char *name)
+static int keep_only_revisions(const char *path)
+{
+	DIR *d = opendir(path);
+	const struct dirent *e;
+	int r = 0;
+
+	if (!d)
+		return errno == ENOENT ? 0 : -errno;
+	while ((e = readdir(d))) {
+		_cleanup_free_ char *sub = NULL;
+		int k;
+
+		if (strcmp(e->d_name, ".") == 0 || strcmp(e->d_name, "..") == 0 || strcmp(e->d_name, REVISIONS) == 0)
+			continue;
+		if (asprintf(&sub, "%s/%s", path, e->d_name) < 0) {
+			r = -ENOMEM;
+			break;
+		}
+		k = remove_tree(sub);
+		if (k == -ENOTDIR || k == -ELOOP)
+			k = unlink(sub) < 0 ? -errno : 0;
+		if (k < 0)
+			r = k;
+	}
+	closedir(d);
+	(void)rmdir(path); /* when there are no revisions either */
+	return r;
+}
+
+int remove_state(const char *path, bool keep_revisions)
+{
+	return keep_revisions ? keep_only_revisions(path) : remove_tree(path);
+}
+
+static int cleanup_locked(const char *name, bool keep_revisions)
 {
 	_cleanup_free_ char *run = NULL, *state = NULL;
 	int r, k;
@@ -151,18 +186,37 @@ static int cleanup_locked(const char *name)
 	if (r < 0)
 		return r; /* while something still runs, everything stays enforced */
 	unpin(name);
-	r = remove_tree(state);
+	r = remove_state(state, keep_revisions);
 	k = remove_tree(run);
 	remove_shared();
 	return r < 0 ? r : k;
 }
 
-int cleanup_sandbox(const char *name)
+int cleanup_sandbox(const char *name, bool keep_revisions)
 {
 	_cleanup_close_ int lock = -1;
 	int r = state_lock(&lock);
 
-	return r < 0 ? r : cleanup_locked(name);
+	return r < 0 ? r : cleanup_locked(name, keep_revisions);
+}
+
+int cleanup_revisions(const char *name)
+{
+	_cleanup_free_ char *run = NULL, *state = NULL;
+	_cleanup_close_ int lock = -1;
+	int r;
+
+	if (!sandbox_name_valid(name) || asprintf(&run, OSH_RUN_DIR "/%s", name) < 0 ||
+	    asprintf(&state, OSH_STATE_DIR "/%s", name) < 0)
+		return -EINVAL;
+	if (access(state, F_OK) < 0)
+		return -ENOENT;
+	r = state_lock(&lock);
+	if (r < 0)
+		return r;
+	r = access(run, F_OK) == 0 ? -EBUSY : remove_tree(state);
+	remove_shared();
+	return r;
 }
 
 void sandbox_sweep(void)
@@ -173,15 +227,16 @@ void sandbox_sweep(void)
 	if (access(OSH_RUN_DIR, F_OK) < 0 || state_lock(&lock) < 0 || sandbox_list(&v) < 0)
 		return;
 	for (size_t i = 0; v[i]; i++) {
-		_cleanup_free_ char *path = NULL;
+		_cleanup_free_ char *path = NULL, *kept = NULL;
 		_cleanup_close_ int fd = -1;
 
-		if (asprintf(&path, OSH_RUN_DIR "/%s/lock", v[i]) < 0)
+		if (asprintf(&path, OSH_RUN_DIR "/%s/lock", v[i]) < 0 ||
+		    asprintf(&kept, OSH_RUN_DIR "/%s/" KEPT_FILE, v[i]) < 0)
 			break;
 		fd = open(path, O_RDWR | O_CLOEXEC | O_NOFOLLOW);
 		if (fd >= 0 && flock(fd, LOCK_EX | LOCK_NB) < 0)
 			continue; /* alive */
-		(void)cleanup_locked(v[i]);
+		(void)cleanup_locked(v[i], access(kept, F_OK) == 0);
 	}
 	strv_free(v);
 }

@@ -43,14 +43,17 @@ int cmd_delete(int argc, char **argv)
 		return 1;
 	if (access(run, F_OK) < 0) {
 		sandbox_sweep();
+		if (cleanup_revisions(argv[optind]) == 0)
+			return 0; /* only its revisions were left */
 		fprintf(stderr, "osh-enforce: no sandbox named '%s'; 'osh-enforce list' shows what runs\n", argv[optind]);
 		return 1;
 	}
 	r = control_connect(argv[optind], &fd);
 	if (r < 0) { /* its supervisor is dead */
 		sandbox_sweep();
-		if (access(run, F_OK) < 0)
-			return 0;
+		r = cleanup_revisions(argv[optind]);
+		if (r != -EBUSY)
+			return r == 0 || r == -ENOENT ? 0 : 1;
 		fprintf(stderr, "osh-enforce: %s: still there: its processes do not end, or it is just starting\n", run);
 		return 1;
 	}

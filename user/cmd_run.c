@@ -524,6 +524,7 @@ static int start(const struct run *x, int *ret_control)
 		.policy_fd = x->prepared.text_fd,
 		.policy_path = x->prepared.path,
 		.static_hash = x->prepared.static_hash,
+		.hash = x->prepared.hash,
 		.uid = x->plan.uid,
 		.user = x->plan.user,
 	};

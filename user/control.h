@@ -12,7 +12,7 @@
 
 #include <sys/types.h>
 
-#define CTL_VERSION 1
+#define CTL_VERSION 2
 #define CTL_PAYLOAD_MAX 65536
 #define CTL_FDS_MAX 8
 #define OSH_RUN_DIR "/run/osh-enforce"
@@ -24,15 +24,18 @@ enum ctl_type {
 	CTL_STATUS = 1,	 /* no payload -> CTL_STATUS_REPLY, JSON text */
 	CTL_EXEC,	 /* struct ctl_exec; descriptors: memfd (exec request blob), 0, 1, 2 -> STARTED, STATUS... */
 	CTL_EXEC_SIGNAL, /* struct ctl_exec_signal: to the running command of this connection */
-	CTL_RELOAD,	 /* struct ctl_reload; descriptors: image memfd, policy text memfd -> OK or ERROR */
+	CTL_RELOAD,	 /* struct ctl_reload, see there -> ACCEPTED, then OK or ERROR */
 	CTL_DELETE,	 /* -> OK when everything is gone but the supervisor itself */
 	CTL_SYNC_LOG,	 /* -> OK when every event so far is in the log */
+	CTL_COMMIT,	 /* the held reload of this connection is to happen now -> OK or ERROR */
+	CTL_FAILED,	 /* struct ctl_failed; descriptor: policy text memfd, or none -> OK: it is on record */
 	/* replies */
 	CTL_OK = 64,	   /* payload: text for people, may be empty (reload: JSON revision, hash, ms) */
 	CTL_ERROR,	   /* int32_t -errno, then text */
 	CTL_STATUS_REPLY,  /* JSON */
 	CTL_EXEC_STARTED,  /* int32_t pid */
 	CTL_EXEC_STATUS,   /* struct ctl_exec_status */
+	CTL_ACCEPTED,	   /* JSON revision, hash: a reload is under way, or (held) waits for CTL_COMMIT */
 };
 
 struct ctl_msg {
@@ -64,11 +67,29 @@ struct ctl_exec_status {
 	char text[512]; /* NUL-terminated */
 };
 
+enum ctl_reload_kind {
+	RELOAD_OWN,	 /* a new revision of the sandbox's own; descriptors: image memfd, policy text memfd */
+	RELOAD_GLOBAL,	 /* the global policy; descriptor: image memfd.  Always held */
+	RELOAD_UNGLOBAL, /* back to the sandbox's own last loaded one; no descriptor.  Always held */
+};
+
+/* A held reload does everything but the store that makes it so, answers ACCEPTED, and then waits for CTL_COMMIT.  When
+ * the connection ends first, what the store of global policies says decides (globalpolicy.h). */
 struct ctl_reload {
 	uint32_t version;
-	uint32_t timeout_ms;
-	char static_hash[65]; /* hex SHA-256 of the canonical static sections; "" unchanged */
-	char path[256];	      /* file name, for status */
+	uint32_t kind;	      /* enum ctl_reload_kind */
+	uint64_t deadline_ns; /* boot clock: not in force by then, it is given up; 0: a default */
+	uint64_t base;	      /* RELOAD_OWN: only when this revision is in force; 0: whichever */
+	uint64_t global;      /* RELOAD_GLOBAL: number of the global revision */
+	char path[256];	      /* where the text came from: for status and the record */
+};
+
+/* A policy that did not get as far as a reload, for the record. */
+struct ctl_failed {
+	uint32_t version;
+	char hash[65]; /* "": it has errors */
+	char path[256];
+	char error[4096]; /* NUL-terminated, like all of them */
 };
 
 /* Client side. */

@@ -113,6 +113,9 @@ static void status(struct client *c)
 	if (j) {
 		json_object_set_new(j, "policy_path", json_string(s->args.policy_path));
 		json_object_set_new(j, "revision", json_integer((json_int_t)s->revision));
+		json_object_set_new(j, "first_revision", json_integer((json_int_t)s->first_revision));
+		if (s->global)
+			json_object_set_new(j, "global", json_integer((json_int_t)s->global));
 		json_object_set_new(j, "generation", json_integer((json_int_t)s->gen));
 		json_object_set_new(j, "hash", json_string(hash));
 		json_object_set_new(j, "policy_loaded", json_integer((json_int_t)s->policy_loaded));
@@ -173,16 +176,25 @@ static void request(struct client *c, uint32_t type, const void *p, size_t n, in
 			(void)init_signal(s, c->command, INIT_SIGNAL, ((const struct ctl_exec_signal *)p)->signo);
 		break;
 	case CTL_RELOAD:
-		if (n != sizeof(struct ctl_reload) || ((const struct ctl_reload *)p)->version != CTL_VERSION || nfds != 2) {
+		if (n != sizeof(struct ctl_reload) || ((const struct ctl_reload *)p)->version != CTL_VERSION)
 			client_error(c, -EINVAL, "malformed request; are both programs of one version?");
-			break;
-		}
-		reload_request(s, c, p, fds[0], steal_fd(&fds[1]));
+		else
+			reload_request(s, c, p, fds, nfds);
+		break;
+	case CTL_COMMIT:
+		reload_commit(s, c);
+		break;
+	case CTL_FAILED:
+		if (n != sizeof(struct ctl_failed) || ((const struct ctl_failed *)p)->version != CTL_VERSION)
+			client_error(c, -EINVAL, "malformed request; are both programs of one version?");
+		else
+			reload_failed(s, c, p, nfds ? fds[0] : -1);
 		break;
 	case CTL_DELETE:
 		supervise_drain(s);
 		s->stopping = true;
-		r = cleanup_sandbox(s->name);
+		/* At the end of `run` what was there before it stays; `delete` takes all. */
+		r = cleanup_sandbox(s->name, c->lifeline && s->history);
 		if (r < 0)
 			client_error(c, r, "not everything could be removed: %s", strerror(-r));
 		else

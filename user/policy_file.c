@@ -82,21 +82,22 @@ static int read_text(int fd, struct policy_diags *d, char **ret, size_t *ret_n)
 	return 0;
 }
 
+int policy_read_file(const char *path, struct policy_diags *diags, char **ret_text, size_t *ret_n)
+{
+	_cleanup_close_ int fd = open_policy(path, diags);
+
+	return fd < 0 ? fd : read_text(fd, diags, ret_text, ret_n);
+}
+
 int policy_load_file(const char *path, struct policy_diags *diags, struct policy **ret,
 		     char **ret_text, size_t *ret_n)
 {
-	_cleanup_close_ int fd = -1;
 	_cleanup_free_ char *text = NULL;
 	size_t n = 0;
-	int r;
+	int r = policy_read_file(path, diags, &text, &n);
 
-	fd = open_policy(path, diags);
-	if (fd < 0)
-		return fd;
-	r = read_text(fd, diags, &text, &n);
-	if (r < 0)
-		return r;
-	r = policy_parse((struct slice){(const uint8_t *)text, n}, diags, ret);
+	if (r == 0)
+		r = policy_parse((struct slice){(const uint8_t *)text, n}, diags, ret);
 	if (r < 0)
 		return r;
 	if (ret_text)

@@ -9,3 +9,6 @@
  * Returns 0 or a negative errno; -EINVAL when the policy has errors. */
 int policy_load_file(const char *path, struct policy_diags *diags, struct policy **ret,
 		     char **ret_text, size_t *ret_n);
+
+/* The first half of it: the text, at most POLICY_TEXT_MAX bytes, malloced and NUL-terminated. */
+int policy_read_file(const char *path, struct policy_diags *diags, char **ret_text, size_t *ret_n);

@@ -7,20 +7,37 @@
 
 #include "policy/base.h"
 
+#define POLICY_SEND_REFUSED 1
+#define POLICY_SEND_TIMEOUT 124
+#define POLICY_TIMEOUT_DEFAULT_S 60
+#define POLICY_TIMEOUT_MAX_S 3600
+
+struct revisions;
+
 struct policy_send_options {
 	const char *sandbox;
 	const char *path;  /* of the file, "-": standard input; NULL: text */
 	struct slice text; /* when path is NULL */
-	const char *label; /* what the revision says about where it came from, e.g. the file's name */
+	const char *label; /* what the revision says about where it came from; NULL: the file's name.  Not NULL with text */
 	uint64_t base;	   /* refuse when another revision is in force by now; 0: do not look */
 	bool wait;	   /* return when it is loaded or failed; else when it is accepted */
 	uint32_t timeout_s;
 };
 
-/* Checks and compiles here (errors are printed with line and column), sends, prints the answer.
- * Returns the exit status: 0, 1 refused, 124 timed out. */
+/* Checks and compiles here (errors are printed with line and column), sends, prints the answer.  What fails is on the
+ * sandbox's record too.  Returns the exit status: 0, 1 refused, 124 timed out. */
 int policy_send(const struct policy_send_options *o);
 
-/* The text of a revision exactly as it was set, malloced and NUL-terminated; rev 0: the one in force.
- * -ENOENT: no such sandbox or revision. */
+/* The text of a revision exactly as it was set, malloced and NUL-terminated; rev 0: the one in force (of the sandbox's
+ * own, when a global policy is in force).  -ENOENT: no such sandbox or revision; -ENODATA: too old, its text is gone. */
 int policy_fetch(const char *sandbox, uint64_t rev, char **ret_text, size_t *ret_n, uint64_t *ret_rev);
+
+/* All revisions of a sandbox, running or not.  -ENOENT: no such sandbox. */
+int policy_revisions(const char *sandbox, struct revisions *ret);
+
+/* --timeout S -> seconds; 0: told. */
+uint32_t policy_timeout_option(const char *command, const char *value);
+/* NAME, or the only sandbox that runs.  malloced; NULL: told, and *ret_status is the exit status. */
+char *policy_sandbox_operand(const char *command, const char *given, int *ret_status);
+/* "now" plus so many seconds, for ctl_reload. */
+uint64_t policy_deadline(uint32_t timeout_s);

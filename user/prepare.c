@@ -53,25 +53,41 @@ static const char *choose_path(const char *option)
 	return access(PREPARE_HOST_POLICY, F_OK) == 0 ? PREPARE_HOST_POLICY : NULL;
 }
 
-static int load_builtin(struct prepared *p, struct policy_diags *diags)
+static int copy_text(struct prepared *p, struct slice text)
 {
-	size_t n = (size_t)(default_policy_end - default_policy_start);
-
-	p->builtin = true;
-	p->text = strndup(default_policy_start, n);
-	p->text_n = n;
+	p->text = malloc(text.n + 1);
 	if (!p->text)
 		return -ENOMEM;
-	return policy_parse((struct slice){(const uint8_t *)p->text, n}, diags, &p->policy);
+	if (text.n)
+		memcpy(p->text, text.p, text.n);
+	p->text[text.n] = '\0';
+	p->text_n = text.n;
+	return 0;
 }
 
-static int load(const char *path, struct prepared *p, struct policy_diags *diags)
+static int read_policy(const struct prepare_options *o, struct prepared *p, struct policy_diags *diags)
 {
-	p->path = strdup(path ? path : BUILTIN_NAME);
+	const char *path = o->text.p ? NULL : choose_path(o->path);
+
+	p->builtin = !path && !o->text.p;
+	p->path = strdup(path ? (strcmp(path, "-") == 0 ? "<stdin>" : path)
+			 : p->builtin ? BUILTIN_NAME
+				      : o->label);
 	if (!p->path)
 		return -ENOMEM;
-	return path ? policy_load_file(path, diags, &p->policy, &p->text, &p->text_n)
-		    : load_builtin(p, diags);
+	if (path)
+		return policy_read_file(path, diags, &p->text, &p->text_n);
+	return copy_text(p, p->builtin ? (struct slice){(const uint8_t *)default_policy_start,
+							(size_t)(default_policy_end - default_policy_start)}
+				       : o->text);
+}
+
+static int load(const struct prepare_options *o, struct prepared *p, struct policy_diags *diags)
+{
+	int r = read_policy(o, p, diags);
+
+	return r < 0 ? r
+		     : policy_parse((struct slice){(const uint8_t *)p->text, p->text_n}, diags, &p->policy);
 }
 
 static int copy_identity(const struct identity *from, struct identity *to)
@@ -102,21 +118,41 @@ static int find_identity(const struct prepare_options *o, struct prepared *p)
 	return r;
 }
 
+int policy_digest(const struct policy *policy, uint8_t digest[32])
+{
+	_cleanup_free_ char *text = NULL;
+	SHA2_CTX hash;
+	size_t n;
+	int r = policy_canonical_text(policy, &text, &n);
+
+	if (r < 0)
+		return r;
+	SHA256Init(&hash);
+	SHA256Update(&hash, (const uint8_t *)text, n);
+	SHA256Final(digest, &hash);
+	return 0;
+}
+
+void hex_digest(const uint8_t digest[32], char hex[65])
+{
+	for (int i = 0; i < 32; i++)
+		snprintf(hex + 2 * i, 3, "%02x", digest[i]);
+}
+
 static int compile(struct prepared *p, struct policy_diags *diags)
 {
 	_cleanup_free_ uint8_t *image = NULL;
 	uint8_t digest[SHA256_DIGEST_LENGTH];
-	SHA2_CTX hash;
 	size_t n;
 	int r = policy_compile(p->policy, diags, &image, &n);
 
 	if (r < 0)
 		return diags->errors ? r : complain(r, "cannot compile the policy");
-	/* Of what is enforced: text without meaning (comments, spacing) is not in the image. */
-	SHA256Init(&hash);
-	SHA256Update(&hash, image, n);
-	SHA256Final(digest, &hash);
+	r = policy_digest(p->policy, digest);
+	if (r < 0)
+		return complain(r, "cannot hash the policy");
 	image_set_sha256(image, digest);
+	hex_digest(digest, p->hash);
 	r = memfd_of("osh-image", (struct slice){image, n}, &p->image_fd);
 	if (r == 0)
 		r = memfd_of("osh-policy", (struct slice){(const uint8_t *)p->text, p->text_n},
@@ -140,11 +176,39 @@ static int resolve(const struct prepare_options *o, struct prepared *p)
 	return o->amend ? o->amend(p->policy, p, o->userdata) : 0;
 }
 
+void prepare_failure_done(struct prepare_failure *f)
+{
+	free(f->text);
+	free(f->error);
+	*f = (struct prepare_failure){0};
+}
+
+static void hand_over_failure(struct prepare_failure *f, struct prepared *p, const struct policy_diags *diags, int error)
+{
+	uint8_t digest[SHA256_DIGEST_LENGTH];
+	size_t n = 0;
+	FILE *out;
+
+	if (!f)
+		return;
+	f->text = steal_ptr(&p->text);
+	f->text_n = p->text_n;
+	if (p->policy && policy_digest(p->policy, digest) == 0)
+		hex_digest(digest, f->hash);
+	out = diags->errors ? open_memstream(&f->error, &n) : NULL;
+	if (!out) {
+		f->error = strdup(strerror(-error));
+		return;
+	}
+	policy_diags_print(diags, p->path ? p->path : "policy", out);
+	fclose(out);
+}
+
 int prepare_policy(const struct prepare_options *o, struct prepared *ret)
 {
 	_cleanup_(prepared_donep) struct prepared p = {.text_fd = -1, .image_fd = -1};
 	_cleanup_(policy_diags_done) struct policy_diags diags = {0};
-	int r = load(choose_path(o->path), &p, &diags);
+	int r = load(o, &p, &diags);
 
 	if (r == 0) {
 		r = resolve(o, &p);
@@ -154,8 +218,10 @@ int prepare_policy(const struct prepare_options *o, struct prepared *ret)
 	policy_diags_print(&diags, p.path ? p.path : "policy", stderr);
 	if (r < 0 && !diags.errors && !p.policy)
 		complain(r, p.path ? p.path : "policy");
-	if (r < 0)
+	if (r < 0) {
+		hand_over_failure(o->failure, &p, &diags, r);
 		return r;
+	}
 	*ret = p;
 	p = (struct prepared){.text_fd = -1, .image_fd = -1};
 	return 0;

@@ -50,14 +50,16 @@ static int spawn(const struct sandbox_start *s, int *ret_sock)
 
 static int hand_over(int sock, const struct sandbox_start *s)
 {
-	struct supervise_args a = {.keep = s->keep, .verbose = s->verbose, .uid = s->uid};
+	struct supervise_args a = {.keep = s->keep, .verbose = s->verbose, .uid = s->uid, .global = s->global};
 	int fds[SF_COUNT] = {[SF_PLAN] = s->plan_fd,	 [SF_IMAGE] = s->image_fd, [SF_POLICY] = s->policy_fd,
-			     [SF_HOSTS] = s->hosts_fd, [SF_ROOTS] = s->roots_fd, [SF_UPSTREAM] = s->upstream_fd};
+			     [SF_HOSTS] = s->hosts_fd, [SF_ROOTS] = s->roots_fd, [SF_UPSTREAM] = s->upstream_fd,
+			     [SF_GLOBAL] = s->global ? s->global_fd : s->image_fd};
 
 	snprintf(a.name, sizeof(a.name), "%s", s->name ? s->name : "");
 	snprintf(a.user, sizeof(a.user), "%s", s->user ? s->user : "");
 	snprintf(a.policy_path, sizeof(a.policy_path), "%s", s->policy_path ? s->policy_path : "built-in default");
 	snprintf(a.static_hash, sizeof(a.static_hash), "%s", s->static_hash ? s->static_hash : "");
+	snprintf(a.hash, sizeof(a.hash), "%s", s->hash ? s->hash : "");
 	return control_send(sock, CTL_START, &a, sizeof(a), fds, SF_COUNT);
 }
 
@@ -87,8 +89,12 @@ int sandbox_start(const struct sandbox_start *s, char **ret_name, int *ret_contr
 			*ret_control = steal_fd(&sock);
 			return 0;
 		} else {
-			*ret_error = strdup(n > sizeof(int32_t) ? buf + sizeof(int32_t) : "unexpected answer");
-			return -ECANCELED;
+			int32_t e = 0;
+
+			if (n >= sizeof(e))
+				memcpy(&e, buf, sizeof(e));
+			*ret_error = strdup(n > sizeof(e) ? buf + sizeof(e) : "unexpected answer");
+			return e == -EAGAIN ? e : -ECANCELED;
 		}
 	}
 	if (asprintf(ret_error, "the supervisor did not come up: %s",

@@ -25,12 +25,15 @@ struct sandbox_start {
 	int upstream_fd; /* PEM: system roots and --upstream-ca, for the proxy */
 	const char *policy_path; /* for status */
 	const char *static_hash; /* hex SHA-256 of the canonical static sections (plan.h) */
+	const char *hash;	 /* of the policy (prepare.h) */
+	int global_fd;		 /* image of the global policy, in force instead of image_fd */
+	uint64_t global;	 /* its revision; 0: there is none, and global_fd is not looked at */
 	uid_t uid;	/* of the sandbox's processes, for status */
 	const char *user;
 };
 
 /* On success *ret_control is a connection on which CTL_EXEC can be sent.  On failure *ret_error is a message for
- * people (malloced; may be NULL) and everything that was made is gone again. */
+ * people (malloced; may be NULL) and everything that was made is gone again.  -EAGAIN: the global policy has changed. */
 int sandbox_start(const struct sandbox_start *s, char **ret_name, int *ret_control, char **ret_error);
 
 /* -v in the foreground: what supervisor, proxy and launcher say on stderr reaches the caller's. A kept sandbox must not

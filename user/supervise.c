@@ -6,6 +6,7 @@
  *   directories and lock; cgroups; the proxy's listeners; BPF loaded, attached, pinned; image published; proxy started,
  *   image acknowledged, `current` stored; launcher started (it proves the hooks live and builds the walls); answer.
  */
+#include "user/globalpolicy.h"
 #include "user/hostaddr.h"
 #include "user/reload.h"
 #include "user/revoke.h"
@@ -162,6 +163,8 @@ static void on_tick(struct loop_timer *t)
 	if (++n % 40 == 0)
 		kernel_collect_paths(s->kernel, mark_flows);
 	log_flush(s->log);
+	if (s->revisions.dirty && revisions_sync(&s->revisions) < 0)
+		eventlog_note(&s->events, LOG_L_ERROR, "policy", "revisions could not be written to the disk", NULL);
 	loop_timer_set(s->loop, &s->tick, TICK_MS, on_tick, s);
 }
 
@@ -218,6 +221,17 @@ static int choose_name(struct supervisor *s)
 	return 0;
 }
 
+static int mark_kept(const struct supervisor *s)
+{
+	_cleanup_free_ char *path = NULL;
+	_cleanup_close_ int fd = -1;
+
+	if (asprintf(&path, "%s/" KEPT_FILE, s->run_dir) < 0)
+		return -ENOMEM;
+	fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+	return fd < 0 ? -errno : 0;
+}
+
 static int directories(struct supervisor *s)
 {
 	_cleanup_close_ int all = -1;
@@ -230,6 +244,7 @@ static int directories(struct supervisor *s)
 	    asprintf(&s->state_dir, OSH_STATE_DIR "/%s", s->name) < 0 || asprintf(&lock, "%s/lock", s->run_dir) < 0 ||
 	    asprintf(&rev, "%s/revisions", s->state_dir) < 0 || asprintf(&logs, "%s/log", s->state_dir) < 0)
 		return supervise_fail(s, "out of memory");
+	s->history = access(rev, F_OK) == 0;
 	if (mkdir(s->run_dir, 0700) < 0) {
 		free(s->run_dir);
 		s->run_dir = NULL; /* not ours to remove */
@@ -252,9 +267,18 @@ static int directories(struct supervisor *s)
 		return supervise_fail(s, "cgroup v2: %s%s", strerror(-r),
 				      r == -ENOENT ? "; mount it with 'mount -t cgroup2 none /sys/fs/cgroup'" : "");
 	(void)mkdir(OSH_STATE_DIR, 0755);
-	(void)remove_tree(s->state_dir);
-	if (mkdir(s->state_dir, 0711) < 0 || mkdir(rev, 0700) < 0)
+	(void)remove_state(s->state_dir, true);
+	if (mkdir(s->state_dir, 0711) < 0 && errno != EEXIST)
 		return supervise_fail(s, "%s: %s", s->state_dir, strerror(errno));
+	r = revisions_open(rev, true, &s->revisions);
+	if (r == 0)
+		r = revisions_recover(&s->revisions, UINT64_MAX);
+	if (r == 0 && (s->args.keep || s->history))
+		r = mark_kept(s);
+	if (r == 0)
+		r = reload_record(s);
+	if (r < 0)
+		return supervise_fail(s, "%s: %s", rev, strerror(-r));
 	r = log_open(logs, s->name, &s->log);
 	return r < 0 ? supervise_fail(s, "%s: %s", logs, strerror(-r)) : 0;
 }
@@ -380,6 +404,13 @@ void supervise_advance(struct supervisor *s)
 			supervise_fail(s, "%s/control: %s", s->run_dir, strerror(-r));
 			return;
 		}
+		/* From here on who sets a global policy finds this sandbox. */
+		r = global_unchanged(s->args.global);
+		if (r < 0) {
+			s->failure_code = r;
+			supervise_fail(s, "the global policy is being changed: %s", strerror(-r));
+			return;
+		}
 		s->started = (uint64_t)time(NULL);
 		note_started(s);
 		log_flush(s->log);
@@ -404,6 +435,7 @@ static int receive_start(struct supervisor *s, int fd)
 	s->args.user[sizeof(s->args.user) - 1] = '\0';
 	s->args.policy_path[sizeof(s->args.policy_path) - 1] = '\0';
 	s->args.static_hash[sizeof(s->args.static_hash) - 1] = '\0';
+	s->args.hash[sizeof(s->args.hash) - 1] = '\0';
 	return s->args.name[0] && !sandbox_name_valid(s->args.name) ? -EINVAL : 0;
 }
 
@@ -429,14 +461,15 @@ static void stop(struct supervisor *s)
 {
 	struct client *c = s->starter;
 	char text[4096];
-	int32_t e = -ECANCELED;
+	int32_t e = s->failure_code ? s->failure_code : -ECANCELED;
 	int r = 0;
 
 	s->stopping = true;
 	if (s->run_dir) {
 		if (s->kernel && s->ring && s->log)
 			supervise_drain(s);
-		r = cleanup_sandbox(s->name);
+		reload_ended(s);
+		r = cleanup_sandbox(s->name, s->history || (s->args.keep && s->started));
 	}
 	if (c && s->failure) {
 		int n;
@@ -455,7 +488,8 @@ int supervise_main(int argc, char **argv)
 	static struct supervisor s = {.signal_fd = -1, .listen_fd = -1, .hostaddr_fd = -1, .lock_fd = -1,
 				      .cgroups = CGROUPS_INIT,
 				      .proxy = {.sock = -1, .listen_fd = {-1, -1, -1, -1}, .ca_fd = -1},
-				      .init = {.sock = -1}, .reload = {.text_fd = -1},
+				      .init = {.sock = -1}, .reload = {.image_fd = -1},
+				      .revisions = {.dir = -1}, .own_image = -1,
 				      .image = {{.map_fd = -1}, {.map_fd = -1}}};
 	struct rlimit files = {65536, 65536};
 	struct client *c;

@@ -19,13 +19,15 @@
 #include "user/eventlog.h"
 #include "user/kernel.h"
 #include "user/launch.h"
+#include "user/revisions.h"
 
 #include <sys/types.h>
 
 #define CTL_START 100	      /* starter -> supervisor: struct supervise_args and enum start_fd descriptors */
 #define CTL_START_WARNING 101 /* supervisor -> starter: text */
 
-enum start_fd { SF_PLAN, SF_IMAGE, SF_POLICY, SF_HOSTS, SF_ROOTS, SF_UPSTREAM, SF_COUNT };
+/* SF_GLOBAL: image of the global policy; SF_IMAGE again when there is none. */
+enum start_fd { SF_PLAN, SF_IMAGE, SF_POLICY, SF_HOSTS, SF_ROOTS, SF_UPSTREAM, SF_GLOBAL, SF_COUNT };
 
 struct supervise_args {
 	uint32_t keep, verbose, uid, pad;
@@ -33,6 +35,8 @@ struct supervise_args {
 	char user[64];
 	char policy_path[256];
 	char static_hash[65];
+	char hash[65];	 /* of the sandbox's own policy */
+	uint64_t global; /* revision of the global policy that SF_GLOBAL is; 0: there is none */
 };
 
 struct client {
@@ -71,7 +75,11 @@ struct reload_state {
 	struct client *client; /* NULL with gen != 0: the client is gone, the swap goes on */
 	uint64_t gen;	       /* 0: none under way */
 	uint64_t began_ns;
-	int text_fd;
+	uint32_t kind;	   /* enum ctl_reload_kind */
+	bool ready;	   /* held, and done but for the store */
+	uint64_t revision; /* RELOAD_OWN: its number */
+	uint64_t global;   /* in force when it is done; 0: none */
+	int image_fd;	   /* RELOAD_OWN: memfd */
 	char path[256];
 	struct loop_timer timer, late;
 };
@@ -88,7 +96,12 @@ struct supervisor {
 	struct published image[OSH_SLOTS];
 	uint64_t gen;		/* of `current` */
 	uint64_t next_gen;
-	uint64_t revision;	/* of the policy, for people: counts successful loads */
+	struct revisions revisions;
+	bool history;		 /* there were revisions before this start: they outlive a failed one */
+	uint64_t revision;	 /* of the sandbox's own policy */
+	uint64_t first_revision; /* the one it was started with */
+	uint64_t global;	 /* revision of the global policy in force instead; 0: none */
+	int own_image;		 /* memfd of the sandbox's own, for when the global one goes */
 	uint64_t policy_loaded; /* wall clock, s */
 	uint64_t started;	/* wall clock, s */
 	uint64_t began_ns, kernel_ns, proxy_ns; /* boot clock: where the time of the start goes */
@@ -106,6 +119,7 @@ struct supervisor {
 	struct client *starter; /* until it has its answer */
 	bool stopping;
 	char *failure; /* why the start failed */
+	int failure_code;
 	size_t nwarnings;
 	char *warnings[16];
 	uint64_t lost_reported;
@@ -137,8 +151,13 @@ int init_exec(struct supervisor *s, struct client *c, const struct ctl_exec *x, 
 int init_signal(struct supervisor *s, uint32_t command, enum init_type type, int signo);
 
 /* reload.c */
+int reload_record(struct supervisor *s); /* the policy of the start as a pending revision */
 int reload_first(struct supervisor *s); /* generation 1, before anything runs */
-void reload_request(struct supervisor *s, struct client *c, const struct ctl_reload *q, int image_fd, int text_fd);
+/* Takes the descriptors that it sets to -1. */
+void reload_request(struct supervisor *s, struct client *c, const struct ctl_reload *q, int *fds, size_t nfds);
+void reload_commit(struct supervisor *s, struct client *c);
+void reload_failed(struct supervisor *s, struct client *c, const struct ctl_failed *f, int text_fd);
+void reload_ended(struct supervisor *s); /* what is pending failed */
 void reload_acked(struct supervisor *s, uint64_t gen, int error);
 void reload_forget(struct supervisor *s, struct client *c);
 
@@ -150,7 +169,11 @@ struct client *client_of_command(struct supervisor *s, uint32_t command);
 __attribute__((format(printf, 3, 4))) void client_error(struct client *c, int error, const char *fmt, ...);
 
 /* cleanup.c */
-/* Removes everything of a sandbox whose supervisor is this process. */
-int cleanup_sandbox(const char *name);
+/* Removes everything of a sandbox whose supervisor is this process; its revisions may stay. */
+int cleanup_sandbox(const char *name, bool keep_revisions);
+/* Removes what a sandbox that is gone left on purpose.  -ENOENT: nothing; -EBUSY: it is there. */
+int cleanup_revisions(const char *name);
+#define KEPT_FILE "kept" /* in the run directory: its revisions outlive the supervisor */
+int remove_state(const char *path, bool keep_revisions);
 int state_lock(int *ret_fd); /* the one lock around creation and sweeping */
 int remove_tree(const char *path); /* never follows a link; bounded in descriptors whatever the depth */

@@ -114,7 +114,7 @@ int main(int argc, char **argv)
 	end = now() + (uint64_t)(atof(argv[5]) * 1e9);
 	while (now() < end && n < ARRAY_LEN(took)) {
 		const struct prepared *next = &p[(n + 1) % 2];
-		struct ctl_reload q = {.version = CTL_VERSION, .timeout_ms = 20000};
+		struct ctl_reload q = {.version = CTL_VERSION, .kind = RELOAD_OWN};
 		int fds[2] = {next->image_fd, next->text_fd}, r;
 		uint64_t began = now(), lo = began, hi = 0, old = generation(map), gen = old, t;
 		char buf[4097];
@@ -130,7 +130,7 @@ int main(int argc, char **argv)
 			else if (!hi)
 				hi = now();
 			r = control_recv(fd, 0, &type, buf, sizeof(buf), &got, NULL, NULL);
-			if (r == 0)
+			if (r == 0 && type != CTL_ACCEPTED)
 				break;
 			r = r == -ETIMEDOUT && t - began < 30000000000u ? 0 : r;
 			nanosleep(&(struct timespec){0, 200000}, NULL);
