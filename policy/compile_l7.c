@@ -196,11 +196,6 @@ static uint32_t add_matcher(struct l7 *l, const struct slice *globs, size_t n, e
 
 /* ----------------------------------------------------------------------------- programs -- */
 
-static const char *const access_methods[][8] = {
-	[ACCESS_READ_ONLY] = {"GET", "HEAD", "OPTIONS"},
-	[ACCESS_READ_WRITE] = {"GET", "HEAD", "OPTIONS", "POST", "PUT", "PATCH"},
-	[ACCESS_FULL] = {""},
-};
 static const char *const access_text[] = {
 	[ACCESS_NONE] = "",
 	[ACCESS_READ_ONLY] = "access: read-only",
@@ -249,9 +244,8 @@ static void add_program_patterns(struct l7 *l, uint32_t root, const struct pol_e
 	if (e->access != ACCESS_NONE) {
 		uint32_t tag = add_prule(l, ordinal++, false, false);
 
-		for (size_t i = 0; access_methods[e->access][i]; i++)
-			add_pattern(l, root, slice_str(access_methods[e->access][i]),
-				    (struct slice){0}, tag);
+		for (const char *const *m = pol_access_methods(e->access); *m; m++)
+			add_pattern(l, root, slice_str(*m), (struct slice){0}, tag);
 	}
 	for (size_t i = 0; i < e->nrules; i++) {
 		const struct pol_rule *r = &e->rules[i];

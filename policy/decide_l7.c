@@ -55,8 +55,8 @@ static bool value_matches(const struct image *img, const struct img_cond *c, str
 }
 
 /* An allow rule wants the key and all of its values; a deny rule is content with any one. */
-static bool cond_holds(const struct image *img, const struct img_cond *c, const struct request *r,
-		       bool deny)
+bool view_cond_holds(const struct image *img, const struct img_cond *c, const struct request *r,
+		     bool deny)
 {
 	struct slice name = view_str(img, c->name);
 	bool found = false;
@@ -82,7 +82,7 @@ static bool conds_hold(const struct image *img, const struct img_rule *rule,
 	const struct img_cond *c = VIEW(img, conds, struct img_cond) + rule->first_cond;
 
 	for (uint32_t i = 0; i < rule->nconds; i++)
-		if (!cond_holds(img, &c[i], r, rule->deny))
+		if (!view_cond_holds(img, &c[i], r, rule->deny))
 			return false;
 	return true;
 }
@@ -133,12 +133,12 @@ static void ask_endpoint(const struct image *img, const struct img_endpoint *e,
 	}
 }
 
-static bool selected(const struct image *img, const struct img_endpoint *e, const struct request *r)
+bool view_selected(const struct image *img, const struct img_endpoint *e, struct slice path)
 {
 	const struct osh_img_dfa *d = &view_l7(img)->dfa;
 
 	return !(e->flags & IMG_EP_SELECTOR) ||
-	       view_accept(img, d, view_walk(img, d, e->selector, r->path)) != 0;
+	       view_accept(img, d, view_walk(img, d, e->selector, path)) != 0;
 }
 
 /* ----------------------------------------------------------------------------- together -- */
@@ -228,7 +228,7 @@ void image_decide_request(const struct image *img, const struct connect_decision
 		if (!covered)
 			v.first = e->block;
 		covered = true;
-		if (!selected(img, e, r))
+		if (!view_selected(img, e, r->path))
 			continue;
 		ask_endpoint(img, e, r, &o);
 		/* kept for another endpoint's sake: this one would have refused the target */

@@ -120,7 +120,7 @@ void policy_diags_print(const struct policy_diags *d, const char *file, FILE *ou
 		fprintf(out, "%s: %zu more errors\n", file, d->errors - shown);
 }
 
-/* Optimal string alignment distance, at most 24 characters a side. */
+/* Optimal string alignment distance of what differs, at most 24 characters a side. */
 #define WORD_MAX 24
 
 static size_t min3(size_t a, size_t b, size_t c)
@@ -137,10 +137,29 @@ static uint8_t fold(uint8_t c)
 	return c == '-' ? '_' : c;
 }
 
-static size_t distance(struct slice a, struct slice b)
+/* Drops what both begin and end with, which costs no change. */
+static void drop_common(struct slice *a, struct slice *b)
+{
+	while (a->n && b->n && fold(a->p[0]) == fold(b->p[0])) {
+		a->p++;
+		b->p++;
+		a->n--;
+		b->n--;
+	}
+	while (a->n && b->n && fold(a->p[a->n - 1]) == fold(b->p[b->n - 1])) {
+		a->n--;
+		b->n--;
+	}
+}
+
+/* SIZE_MAX: more than most, anyway. */
+static size_t distance(struct slice a, struct slice b, size_t most)
 {
 	size_t t[WORD_MAX + 1][WORD_MAX + 1];
 
+	if (a.n > b.n + most || b.n > a.n + most)
+		return SIZE_MAX;
+	drop_common(&a, &b);
 	if (a.n > WORD_MAX || b.n > WORD_MAX)
 		return SIZE_MAX;
 	for (size_t i = 0; i <= a.n; i++)
@@ -168,8 +187,8 @@ const char *diag_suggest(struct slice word, const char *const *known, size_t n)
 
 	for (size_t i = 0; i < n; i++) {
 		struct slice k = slice_str(known[i]);
-		size_t d = distance(word, k);
 		size_t most = k.n <= 4 ? 1 : k.n <= 8 ? 2 : 3;
+		size_t d = distance(word, k, most);
 
 		if (d <= most && d < best_d) {
 			best = known[i];

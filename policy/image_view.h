@@ -76,5 +76,10 @@ static inline const struct img_endpoint *view_endpoint(const struct image *img, 
 
 /* State of the destination automaton before the port; 0: nothing matches. */
 uint32_t view_dest_state(const struct image *img, const struct dest *d);
+/* Is one condition of a rule on the query met?  decide_l7.c */
+bool view_cond_holds(const struct image *img, const struct img_cond *c, const struct request *r,
+		     bool deny);
+/* Is the endpoint for this path?  decide_l7.c */
+bool view_selected(const struct image *img, const struct img_endpoint *e, struct slice path);
 /* Destination set behind the port. */
 uint32_t view_port_set(const struct image *img, uint32_t state, uint16_t port);

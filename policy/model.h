@@ -93,3 +93,6 @@ static inline bool pol_inspected(const struct pol_endpoint *e)
 {
 	return e->protocol != PROTO_TCP && e->tls != TLS_SKIP;
 }
+
+/* The methods that a word for access stands for, NULL-terminated; "" is any. */
+const char *const *pol_access_methods(enum pol_access a);

@@ -39,6 +39,18 @@ size_t policy_count_native(const struct policy *p)
 	return n;
 }
 
+const char *const *pol_access_methods(enum pol_access a)
+{
+	static const char *const methods[][8] = {
+		[ACCESS_NONE] = {NULL},
+		[ACCESS_READ_ONLY] = {"GET", "HEAD", "OPTIONS"},
+		[ACCESS_READ_WRITE] = {"GET", "HEAD", "OPTIONS", "POST", "PUT", "PATCH"},
+		[ACCESS_FULL] = {""},
+	};
+
+	return methods[a];
+}
+
 /* ----------------------------------------------------------------------------- binaries -- */
 
 size_t policy_binaries(const struct policy *p, size_t i, struct policy_binary *ret)

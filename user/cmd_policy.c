@@ -13,6 +13,7 @@ struct subcommand {
 
 static const struct subcommand subcommands[] = {
 	{"policy check", policy_cmd_check, false},
+	{"policy explain", policy_cmd_explain, false},
 };
 
 static const char *short_name(const struct subcommand *s)

@@ -8,3 +8,4 @@
 #pragma once
 
 int policy_cmd_check(int argc, char **argv);
+int policy_cmd_explain(int argc, char **argv);

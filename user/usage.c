@@ -118,6 +118,25 @@ static const struct help helps[] = {
 	 "  -h, --help            this text\n"
 	 "\n"
 	 "Exit status: 0 good (warnings included), 1 has errors.\n"},
+	{"policy explain", "say what a policy decides, by which line, and what came nearest",
+	 "policy explain FILE --binary P --host H --port N [OPTIONS]",
+	 "Asks FILE ('-': standard input) about one connection, or one request on it, and says what it\n"
+	 "decides, which lines decide, and for a denial what would have come nearest.\n"
+	 "\n"
+	 "      --binary P        executable of the program; a symbolic link counts as the file it\n"
+	 "                        leads to on this host\n"
+	 "      --script P        the script that the executable runs\n"
+	 "      --ancestor P      executable of a process that it descends from (repeatable)\n"
+	 "      --tainted         it was started with loader variables (LD_PRELOAD and the like)\n"
+	 "      --host H          host name or address, as the program gives it\n"
+	 "      --port N          port\n"
+	 "      --method M        a request: its method,\n"
+	 "      --path T          its target as sent ('?query' may follow), read as the proxy reads it,\n"
+	 "      --query K=V       and more of its query, decoded (repeatable)\n"
+	 "      --format F        text (default) or json\n"
+	 "  -h, --help            this text\n"
+	 "\n"
+	 "Exit status: 0 allowed (also by 'enforcement: audit', which is said), 1 denied, 2 trouble.\n"},
 	{"doctor", "try what this kernel offers, and say how to get what is missing",
 	 "doctor [--format text|json]",
 	 "Tries each thing that osh-enforce is built on, by doing it in a child process and a "
