@@ -14,6 +14,7 @@ struct subcommand {
 static const struct subcommand subcommands[] = {
 	{"policy check", policy_cmd_check, false},
 	{"policy explain", policy_cmd_explain, false},
+	{"policy test", policy_cmd_test, false},
 };
 
 static const char *short_name(const struct subcommand *s)

@@ -137,6 +137,24 @@ static const struct help helps[] = {
 	 "  -h, --help            this text\n"
 	 "\n"
 	 "Exit status: 0 allowed (also by 'enforcement: audit', which is said), 1 denied, 2 trouble.\n"},
+	{"policy test", "check that a policy decides as its cases expect",
+	 "policy test FILE CASES... [--format text|json] [-v]",
+	 "Asks FILE every question in the files of cases and prints each answer that is not the expected\n"
+	 "one, with its explanation.  A file of cases is YAML:\n"
+	 "\n"
+	 "  cases:\n"
+	 "    - {name: curl reads, binary: /usr/bin/curl, host: api.github.com, port: 443,\n"
+	 "       method: GET, path: /zen, expect: allow}\n"
+	 "\n"
+	 "method and path are left out for the connection alone; script, ancestors, tainted, query and\n"
+	 "policy (which block must decide) may be added; expect is allow, deny or audit.  Symbolic links\n"
+	 "are not followed: the result is the same on every host.\n"
+	 "\n"
+	 "      --format F        text (default) or json\n"
+	 "  -v, --verbose         name the cases that pass, too\n"
+	 "  -h, --help            this text\n"
+	 "\n"
+	 "Exit status: 0 all passed, 1 some failed, 2 a file cannot be used.\n"},
 	{"doctor", "try what this kernel offers, and say how to get what is missing",
 	 "doctor [--format text|json]",
 	 "Tries each thing that osh-enforce is built on, by doing it in a child process and a "

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* test_policy_vectors.c - every case of tests/data/vectors: decisions judged by an independent
  * evaluator. */
+#include "policy/cases.h"
 #include "tests/unit/policy_fixture.h"
 
 #define VECTORS "tests/data/vectors"
@@ -14,94 +15,35 @@ static struct slice text_of(const struct ynode *map, const char *key)
 
 /* ---------------------------------------------------------------------------- decisions -- */
 
-#define ANCESTORS 16
-#define PAIRS 64
-
-struct one_case {
-	struct slice name, expect;
-	struct ident_paths id;
-	struct slice anc[ANCESTORS];
-	struct dest dest;
-	bool request;
-	struct request r;
-	struct query_pair query[PAIRS];
-};
-
-static void read_query(const struct ynode *q, struct one_case *c)
-{
-	for (uint32_t i = 0; q && i + 1 < q->n; i += 2) {
-		for (uint32_t k = 0; k < q->v[i + 1]->n; k++) {
-			assert_true(c->r.nquery < PAIRS);
-			c->query[c->r.nquery++] =
-				(struct query_pair){q->v[i]->s, q->v[i + 1]->v[k]->s};
-		}
-	}
-	c->r.query = c->query;
-}
-
-static void read_case(const struct ynode *n, struct one_case *c)
-{
-	const struct ynode *anc = fixture_get(n, "ancestors");
-
-	*c = (struct one_case){.name = text_of(n, "name"), .expect = text_of(n, "expect")};
-	c->id.exe = text_of(n, "binary");
-	for (uint32_t i = 0; anc && i < anc->n && i < ANCESTORS; i++)
-		c->anc[c->id.nanc++] = anc->v[i]->s;
-	c->id.anc = c->anc;
-	dest_from_text(&c->dest, text_of(n, "host"),
-		       (uint16_t)strtoul((const char *)text_of(n, "port").p, NULL, 10));
-	c->request = fixture_get(n, "method") != NULL;
-	c->r.method = text_of(n, "method");
-	c->r.path = text_of(n, "path");
-	read_query(fixture_get(n, "query"), c);
-}
-
-static bool judge(const struct image *img, const struct one_case *c)
-{
-	struct connect_decision cd;
-	struct request_decision rd;
-	struct block_bits bits;
-
-	image_ident_bits(img, &c->id, &bits);
-	image_decide_connect(img, &bits, &c->dest, &cd);
-	if (!c->request || cd.verdict == CONNECT_DENY)
-		return cd.verdict != CONNECT_DENY;
-	if (cd.verdict == CONNECT_NATIVE || image_flow_treatment(img, &cd) == FLOW_SKIP)
-		return true;
-	image_decide_request(img, &cd, &c->r, &rd);
-	return rd.verdict == REQUEST_ALLOW;
-}
-
 static size_t run_decisions(const char *dir)
 {
 	_cleanup_(fixture_image_done) struct fixture_image f = {0};
-	_cleanup_(arena_done) struct arena a = {0};
+	_cleanup_(policy_cases_done) struct policy_cases cases = {0};
+	_cleanup_(policy_freep) struct policy *p = NULL;
 	struct policy_diags d = {0};
-	struct ynode *root = NULL;
-	const struct ynode *cases;
 	char path[256];
 	size_t n, bad = 0;
 
 	(void)snprintf(path, sizeof(path), "%s/policy.yaml", dir);
-	fixture_image_file(path, &f);
+	_cleanup_free_ char *policy = fixture_read(path, &n);
+	p = fixture_policy((struct slice){(const uint8_t *)policy, n});
+	fixture_compile(p, &f);
 	(void)snprintf(path, sizeof(path), "%s/cases.yaml", dir);
 	_cleanup_free_ char *text = fixture_read(path, &n);
-	assert_int_equal(yaml_tree_read(&a, (struct slice){(const uint8_t *)text, n}, &d, &root),
-			 0);
-	cases = fixture_get(root, "cases");
-	assert_non_null(cases);
-	for (uint32_t i = 0; i < cases->n; i++) {
-		struct one_case c;
+	assert_int_equal(policy_cases_parse((struct slice){(const uint8_t *)text, n}, &d, &cases), 0);
+	for (size_t i = 0; i < cases.n; i++) {
+		const struct policy_case *c = &cases.v[i];
+		_cleanup_(explanation_done) struct explanation x = {0};
 
-		read_case(cases->v[i], &c);
-		if (judge(&f.img, &c) != slice_eq_str(c.expect, "allow")) {
-			print_error("%s: case %.*s: expected %.*s\n", dir, SLICE_ARG(c.name),
-				    SLICE_ARG(c.expect));
+		assert_int_equal(explain(p, &f.img, &c->ask, true, &x), 0);
+		assert_int_equal(x.decision != EXPLAIN_ALLOW, x.reason != NULL);
+		if (!policy_case_holds(c, &x)) {
+			print_error("%s: case %.*s is wrong\n", dir, SLICE_ARG(c->name));
 			bad++;
 		}
 	}
 	assert_int_equal(bad, 0);
-	return cases->n;
+	return cases.n;
 }
 
 static void decisions(void **state)
