@@ -26,6 +26,8 @@
 #include <time.h>
 
 #define TIMEOUT_DEFAULT_MS 10000
+#define RETIRED_NS 2000000000u
+#define RETIRED_BYTES (32u << 20) /* of them together */
 
 void reload_hash(const struct supervisor *s, char hex[65])
 {
@@ -159,6 +161,41 @@ static void give_up(struct supervisor *s, int error, const char *why)
 	over(s);
 }
 
+/* Under load, events wait in the ring for a quarter of a second. */
+static void retire(struct supervisor *s, struct published *p)
+{
+	struct retired *oldest = &s->retired[0];
+	size_t bytes = p->image.n;
+
+	if (!p->base)
+		return;
+	for (size_t i = 0; i < RETIRED_MAX; i++) {
+		if (s->retired[i].at_ns < oldest->at_ns)
+			oldest = &s->retired[i];
+		bytes += s->retired[i].image.image.n;
+	}
+	for (size_t i = 0; i < RETIRED_MAX && bytes > RETIRED_BYTES; i++) {
+		published_done(&s->retired[i].image);
+		s->retired[i].at_ns = 0;
+		oldest = &s->retired[i];
+	}
+	published_done(&oldest->image);
+	*oldest = (struct retired){.image = *p, .at_ns = supervise_now()};
+	*p = (struct published){.map_fd = -1};
+}
+
+void reload_tick(struct supervisor *s)
+{
+	uint64_t now = supervise_now();
+
+	for (size_t i = 0; i < RETIRED_MAX; i++) {
+		if (!s->retired[i].at_ns || now - s->retired[i].at_ns < RETIRED_NS)
+			continue;
+		published_done(&s->retired[i].image);
+		s->retired[i].at_ns = 0;
+	}
+}
+
 static void on_timeout(struct loop_timer *t)
 {
 	give_up(t->arg, -ETIMEDOUT, "the proxy did not take the new policy in time; the old one is in force");
@@ -234,8 +271,7 @@ void reload_request(struct supervisor *s, struct client *c, const struct ctl_rel
 		client_error(c, r, "the image was not accepted: %s", strerror(-r));
 		return;
 	}
-	supervise_drain(s); /* the last events of the generation that had this slot are named by its image */
-	published_done(&s->image[p.gen & 1]);
+	retire(s, &s->image[p.gen & 1]);
 	s->image[p.gen & 1] = p;
 	r = q->kind == RELOAD_OWN ? begin_record(s, q, &p, fds[1], &number) : 0;
 	if (r < 0) {

@@ -74,7 +74,12 @@ const struct image *supervise_image(void *arg, uint64_t gen)
 	struct supervisor *s = arg;
 	const struct published *p = &s->image[gen & 1];
 
-	return p->base && p->gen == gen ? &p->image : NULL;
+	if (p->base && p->gen == gen)
+		return &p->image;
+	for (size_t i = 0; i < RETIRED_MAX; i++)
+		if (s->retired[i].image.base && s->retired[i].image.gen == gen)
+			return &s->retired[i].image.image;
+	return NULL;
 }
 
 /* --- events ---------------------------------------------------------------------------------------- */
@@ -160,6 +165,7 @@ static void on_tick(struct loop_timer *t)
 	static unsigned int n;
 
 	supervise_ring(s);
+	reload_tick(s);
 	if (++n % 40 == 0)
 		kernel_collect_paths(s->kernel, mark_flows);
 	log_flush(s->log);

@@ -84,6 +84,13 @@ struct reload_state {
 	struct loop_timer timer, late;
 };
 
+/* The image of a generation that is over: it names the blocks in events that nobody has read yet. */
+#define RETIRED_MAX 8
+struct retired {
+	struct published image;
+	uint64_t at_ns;
+};
+
 struct supervisor {
 	struct supervise_args args;
 	char name[OSH_SANDBOX_NAME_MAX + 1];
@@ -94,6 +101,7 @@ struct supervisor {
 	struct cgroups cgroups;
 	struct kernel *kernel;
 	struct published image[OSH_SLOTS];
+	struct retired retired[RETIRED_MAX]; /* by generation, for events that are still on their way */
 	uint64_t gen;		/* of `current` */
 	uint64_t next_gen;
 	struct revisions revisions;
@@ -160,6 +168,7 @@ void reload_failed(struct supervisor *s, struct client *c, const struct ctl_fail
 void reload_ended(struct supervisor *s); /* what is pending failed */
 void reload_acked(struct supervisor *s, uint64_t gen, int error);
 void reload_forget(struct supervisor *s, struct client *c);
+void reload_tick(struct supervisor *s); /* drops retired images */
 
 /* controld.c */
 int control_listen(struct supervisor *s);

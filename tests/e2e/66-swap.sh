@@ -2,9 +2,9 @@
 # Policies swapped back to back under load: each decision is one that some policy in force would give, in the kernel and
 # in the proxy, and each line of the log names one generation and says what that generation says.
 #
-# Two policies that differ in one host (and in one rule of an inspected host), written in different orders, so that the
-# block numbers of one mean something else in the other: whoever mixes the two lets through what neither does, or
-# refuses what both allow.  OSHT_SECONDS: how long the load runs.
+# Two policies that differ in one host (and in one rule of an inspected host), each written in two orders, so that the
+# block numbers of one image mean something else in every other: whoever mixes two lets through what neither policy does,
+# or refuses what both allow.  OSHT_SECONDS: how long the load runs.
 . "$(dirname "$0")/lib.sh"
 SECS=${OSHT_SECONDS:-25}
 e2e_up
@@ -20,42 +20,40 @@ chmod 755 "$W"/*
 on_exit "stop $!"
 until_true 5 grep -q ready "$T/log/serve.log"
 
-DIFF="- {host: differs.example.test, port: 4000, allowed_ips: [$IP_DIFF]}"
-policy a.yaml <<EOP
-network_policies:
-  other:
-    endpoints: [{host: never.example.test, port: 4000, allowed_ips: [$IP_NEVER]}]
-    binaries: [{path: /usr/bin/nobody}]
-  direct:
-    endpoints:
-      - {host: both.example.test, port: 4000, allowed_ips: [$IP_BOTH]}
-      $DIFF
-    binaries: [{path: $W/one}, {path: $W/two}, {path: $W/three}, {path: $W/come}]
-  api:
-    endpoints:
-      - host: api.example.test
-        port: 8080
-        protocol: rest
-        rules: [{allow: {method: GET, path: /both}}, {allow: {method: GET, path: /differs}}]
-    binaries: [{path: $W/http}]
-EOP
-policy b.yaml <<EOP
-network_policies:
-  api:
-    endpoints:
-      - host: api.example.test
-        port: 8080
-        protocol: rest
-        rules: [{allow: {method: GET, path: /both}}]
-    binaries: [{path: $W/http}]
-  direct:
-    endpoints: [{host: both.example.test, port: 4000, allowed_ips: [$IP_BOTH]}]
-    binaries: [{path: $W/one}, {path: $W/two}, {path: $W/three}, {path: $W/come}]
-  other:
-    endpoints: [{host: never.example.test, port: 4000, allowed_ips: [$IP_NEVER]}]
-    binaries: [{path: /usr/bin/nobody}]
-EOP
-must_start s "$T/a.yaml" --add-host "both.example.test:$IP_BOTH" --add-host "never.example.test:$IP_NEVER" \
+block() { # block NAME ab: as a policy has it
+	case $1 in
+	other) echo "  other: {endpoints: [{host: never.example.test, port: 4000, allowed_ips: [$IP_NEVER]}], binaries: [{path: /usr/bin/nobody}]}" ;;
+	direct)
+		echo "  direct:"
+		echo "    endpoints:"
+		echo "      - {host: both.example.test, port: 4000, allowed_ips: [$IP_BOTH]}"
+		[ "$2" = b ] || echo "      - {host: differs.example.test, port: 4000, allowed_ips: [$IP_DIFF]}"
+		echo "    binaries: [{path: $W/one}, {path: $W/two}, {path: $W/three}, {path: $W/come}]"
+		;;
+	api)
+		echo "  api:"
+		echo "    endpoints:"
+		echo "      - host: api.example.test"
+		echo "        port: 8080"
+		echo "        protocol: rest"
+		echo "        rules:"
+		[ "$2" = b ] || echo "          - allow: {method: GET, path: /differs}"
+		echo "          - allow: {method: GET, path: /both}"
+		echo "    binaries: [{path: $W/http}]"
+		;;
+	more) echo "  more: {endpoints: [{host: a.more.test, port: 1}, {host: b.more.test, port: 2}], binaries: [{path: /bin/aa}, {path: /bin/bb}]}" ;;
+	esac
+}
+# Odd generations are a1 and a2 in turn, even ones b1 and b2: each slot changes its block numbers and automata as well.
+order() { # order FILE ab BLOCK...
+	local f=$1 ab=$2 b; shift 2
+	{ echo "network_policies:"; for b in "$@"; do block "$b" "$ab"; done; } | policy "$f"
+}
+order a1.yaml a other direct api
+order b1.yaml b direct other api
+order a2.yaml a more other direct api
+order b2.yaml b other more api direct
+must_start s "$T/a1.yaml" --add-host "both.example.test:$IP_BOTH" --add-host "never.example.test:$IP_NEVER" \
 	--add-host "differs.example.test:$IP_DIFF" --add-host "api.example.test:$IP_API"
 LOGDIR=/var/lib/osh-enforce/${PFX}s/log
 "$W/one" log "$LOGDIR" >"$T/lines" 2>"$T/log/follow.err" &
@@ -79,7 +77,7 @@ runs "$W/http" http "$OUTF" "$SECS" once api.example.test 8080
 runs "$W/http" http "$OUTF" "$SECS" keep api.example.test 8080
 runs "$W/http" http "$OUTF" "$SECS" keep api.example.test 8080
 runs "$W/one" names "$SECS" both.example.test differs.example.test never.example.test api.example.test
-"$T/swapper" "${PFX}s" "$(id -u sandbox)" "$T/a.yaml" "$T/b.yaml" "$SECS" >"$T/swaps" 2>"$T/swapper.err" </dev/null
+"$T/swapper" "${PFX}s" "$(id -u sandbox)" "$T/a1.yaml" "$T/b1.yaml" "$T/a2.yaml" "$T/b2.yaml" "$SECS" >"$T/swaps" 2>"$T/swapper.err" </dev/null
 SWAPPER=$?
 for p in "${LOADS[@]}"; do wait "$p" || not_ok "a load ended badly"; done
 FLOWS=$(cat "$T"/log/bg.* | awk '/ flows$/ {n += $1} END {print n + 0}')

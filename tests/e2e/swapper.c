@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * swapper.c - swaps a sandbox's policy between two files, back to back over the control socket, for 66-swap.sh.
+ * swapper.c - swaps a sandbox's policies in turn, back to back over the control socket, for 66-swap.sh.
  *
- *   swapper NAME UID A B SECONDS       the sandbox runs A; prints `GENERATION LO HI` for each store of `current`, on the
+ *   swapper NAME UID FILE... SECONDS   the sandbox runs the first; prints `GENERATION LO HI` for each store of `current`, on the
  *                                      monotonic clock, and on stderr what it was and how long it took
  *
- * Both policies are compiled once.  LO and HI come from looking at the word itself, several times a millisecond: before
+ * All are compiled once.  LO and HI come from looking at the word itself, several times a millisecond: before
  * LO it was the old one, after HI the new.
  */
 #include "user/control.h"
@@ -84,18 +84,18 @@ int main(int argc, char **argv)
 {
 	static double took[200000];
 	struct identity id = {0};
-	struct prepared p[2];
+	struct prepared p[8];
 	uint64_t end;
 	struct ucred peer;
 	socklen_t peer_n = sizeof(peer);
-	size_t n = 0;
+	size_t n = 0, files = (size_t)argc - 4;
 	int fd, map;
 
-	if (argc != 6)
+	if (argc < 6 || files > ARRAY_LEN(p))
 		return 2;
 	id.uid = (uid_t)atoi(argv[2]);
 	id.gid = (gid_t)id.uid;
-	for (int i = 0; i < 2; i++) {
+	for (size_t i = 0; i < files; i++) {
 		struct prepare_options o = {.path = argv[3 + i], .identity = &id};
 
 		if (prepare_policy(&o, &p[i]) < 0)
@@ -111,9 +111,9 @@ int main(int argc, char **argv)
 		return 1;
 	}
 	printf("1 0 0\n");
-	end = now() + (uint64_t)(atof(argv[5]) * 1e9);
+	end = now() + (uint64_t)(atof(argv[argc - 1]) * 1e9);
 	while (now() < end && n < ARRAY_LEN(took)) {
-		const struct prepared *next = &p[(n + 1) % 2];
+		const struct prepared *next = &p[(n + 1) % files];
 		struct ctl_reload q = {.version = CTL_VERSION, .kind = RELOAD_OWN};
 		int fds[2] = {next->image_fd, next->text_fd}, r;
 		uint64_t began = now(), lo = began, hi = 0, old = generation(map), gen = old, t;
