@@ -9,6 +9,7 @@
 SECS=${OSHT_SECONDS:-25}
 e2e_up
 IP_BOTH=93.184.216.70 IP_NEVER=93.184.216.71 IP_DIFF=93.184.216.72 IP_API=93.184.216.73
+IP6_NEVER=2600:1406:5e00:6::17ce:bc71
 W=$T/work
 gcc -std=gnu17 -D_GNU_SOURCE -O2 -Wall -Wextra -Werror -o "$W/one" "$TOP/tests/e2e/swap.c" -lpthread || die "swap.c"
 gcc -std=gnu17 -D_GNU_SOURCE -O1 -Wall -Wextra -Werror -I"$TOP" -o "$T/swapper" "$TOP/tests/e2e/swapper.c" \
@@ -22,7 +23,7 @@ until_true 5 grep -q ready "$T/log/serve.log"
 
 block() { # block NAME ab: as a policy has it
 	case $1 in
-	other) echo "  other: {endpoints: [{host: never.example.test, port: 4000, allowed_ips: [$IP_NEVER]}], binaries: [{path: /usr/bin/nobody}]}" ;;
+	other) echo "  other: {endpoints: [{host: never.example.test, port: 4000, allowed_ips: [$IP_NEVER, "$IP6_NEVER"]}], binaries: [{path: /usr/bin/nobody}]}" ;;
 	direct)
 		echo "  direct:"
 		echo "    endpoints:"
@@ -49,10 +50,11 @@ order() { # order FILE ab BLOCK...
 	local f=$1 ab=$2 b; shift 2
 	{ echo "network_policies:"; for b in "$@"; do block "$b" "$ab"; done; } | policy "$f"
 }
-order a1.yaml a other direct api
-order b1.yaml b direct other api
-order a2.yaml a more other direct api
-order b2.yaml b other more api direct
+# `direct` stands where `other` stood one generation before: a decision from one image and a half lets `never` through.
+order a1.yaml a other direct api more
+order b1.yaml b direct api other more
+order a2.yaml a more api direct other
+order b2.yaml b api other more direct
 must_start s "$T/a1.yaml" --add-host "both.example.test:$IP_BOTH" --add-host "never.example.test:$IP_NEVER" \
 	--add-host "differs.example.test:$IP_DIFF" --add-host "api.example.test:$IP_API"
 LOGDIR=/var/lib/osh-enforce/${PFX}s/log
@@ -64,12 +66,12 @@ section "load for $SECS s"
 OUTF=$W/out
 : >"$OUTF"
 chown sandbox: "$OUTF"
-D="d,$IP_DIFF,4000" DN=d,differs.example.test,4000 N="n,$IP_NEVER,4000" NN=n,never.example.test,4000
+D="d,$IP_DIFF,4000" DN=d,differs.example.test,4000 N="n,$IP_NEVER,4000" NN=n,never.example.test,4000 N6="n,$IP6_NEVER,4000"
 B="b,$IP_BOTH,4000" BN=b,both.example.test,4000
 LOADS=()
 runs() { bg s "$@"; LOADS+=("$BG_PID"); }
-runs "$W/one" load "$OUTF" "$SECS" 0 "$N" "$D" "$NN" "$N" "$N" "$D" "$NN" "$N" "$B"
-runs "$W/two" load "$OUTF" "$SECS" 0 "$NN" "$N" "$N" "$D" "$NN" "$NN" "$DN" "$N" "$BN"
+runs "$W/one" load "$OUTF" "$SECS" 0 "$N6" "$D" "$N6" "$N" "$N6" "$N6" "$NN" "$N6" "$B"
+runs "$W/two" load "$OUTF" "$SECS" 0 "$N6" "$N" "$N6" "$D" "$NN" "$N6" "$DN" "$N6" "$BN"
 runs "$W/three" load "$OUTF" "$SECS" 400 "$D" "$B" "$DN" "$BN"
 runs "$W/wrong" load "$OUTF" "$SECS" 2000 "n,$IP_BOTH,4000" n,both.example.test,4000 "n,$IP_DIFF,4000" "$N"
 runs "$W/one" spawn "$OUTF" "$SECS" "$W/come" "$B" "$N" "$D" "$DN"
@@ -106,7 +108,7 @@ cat >"$T/lines.py" <<'PY'
 # Every kind of line, with how often it came, against what the generation that it names says.
 import re, sys
 connects, both, never, differs = int(sys.argv[2]), sys.argv[3], sys.argv[4], sys.argv[5]
-hosts = {"both.example.test": both, "never.example.test": never, "differs.example.test": differs}
+hosts = {"both.example.test": both, "never.example.test": never, "differs.example.test": differs, sys.argv[6]: never}
 bad = logged = requests = lost = 0
 def wrong(n, f, why):
     global bad
@@ -148,7 +150,7 @@ for line in open(sys.argv[1]):
 print(f"connects {connects} logged {logged} lost {lost} (the log says so itself); request lines {requests}; wrong {bad}")
 sys.exit(bad != 0 or logged + lost < connects or not logged or not requests)
 PY
-run python3 "$T/lines.py" "$T/lines" "$CONNECTS" "$IP_BOTH" "$IP_NEVER" "$IP_DIFF"
+run python3 "$T/lines.py" "$T/lines" "$CONNECTS" "$IP_BOTH" "$IP_NEVER" "$IP_DIFF" "$IP6_NEVER"
 sed 's/^/# /' <<<"$OUT"
 check "each line names one generation, and what it says is that generation's; what is missing is counted" rc_is 0
 finish

@@ -93,16 +93,19 @@ static void record_to(const char *path)
 
 struct target {
 	char kind;
-	struct sockaddr_in a;
+	struct sockaddr_storage a;
+	socklen_t n;
 };
 
-static bool lookup(const char *host, const char *port, struct sockaddr_in *ret)
+static bool lookup(const char *host, const char *port, struct target *ret)
 {
-	struct addrinfo hints = {.ai_family = AF_INET, .ai_socktype = SOCK_STREAM}, *ai;
+	struct addrinfo hints = {.ai_socktype = SOCK_STREAM}, *ai;
 
+	hints.ai_family = strchr(host, ':') ? AF_INET6 : AF_INET;
 	if (getaddrinfo(host, port, &hints, &ai) != 0)
 		return false;
-	memcpy(ret, ai->ai_addr, sizeof(*ret));
+	memcpy(&ret->a, ai->ai_addr, ai->ai_addrlen);
+	ret->n = ai->ai_addrlen;
 	freeaddrinfo(ai);
 	return true;
 }
@@ -115,16 +118,16 @@ static size_t targets(char **argv, size_t n, struct target *t)
 		if (sscanf(argv[i], "%c,%255[^,],%7s", &kind, host, port) != 3)
 			exit(2);
 		t[i].kind = kind;
-		if (!lookup(host, port, &t[i].a))
+		if (!lookup(host, port, &t[i]))
 			die(host);
 	}
 	return n;
 }
 
-static int tcp_socket(void)
+static int tcp_socket(int family)
 {
 	struct linger reset = {1, 0}; /* no TIME_WAIT: ports last for any number of connects */
-	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	int fd = socket(family, SOCK_STREAM | SOCK_CLOEXEC, 0);
 
 	if (fd < 0)
 		die("socket");
@@ -135,19 +138,19 @@ static int tcp_socket(void)
 /* A refused connect leaves the socket as it was: it serves for the next. */
 static void attempt(const struct target *t)
 {
-	static int fd = -1;
+	static int fds[2] = {-1, -1};
+	int *fd = &fds[t->a.ss_family == AF_INET6];
+	enum outcome o;
 	uint64_t t0;
 
-	if (fd < 0)
-		fd = tcp_socket();
+	if (*fd < 0)
+		*fd = tcp_socket(t->a.ss_family);
 	t0 = now();
-	if (connect(fd, (const struct sockaddr *)&t->a, sizeof(t->a)) == 0)
-		record(t->kind, false, t0, YES, 0);
-	else
-		record(t->kind, false, t0, errno == EPERM ? NO : OTHER, errno);
-	if (buffer[(buffered ? buffered : sizeof(buffer) / sizeof(buffer[0])) - 1].outcome != NO) {
-		close(fd);
-		fd = -1;
+	o = connect(*fd, (const struct sockaddr *)&t->a, t->n) == 0 ? YES : errno == EPERM ? NO : OTHER;
+	record(t->kind, false, t0, o, o == YES ? 0 : errno);
+	if (o != NO) {
+		close(*fd);
+		*fd = -1;
 	}
 }
 
@@ -192,7 +195,7 @@ static void spawn(double seconds, char **argv)
 static void names(double seconds, char **argv)
 {
 	uint64_t end = now() + (uint64_t)(seconds * 1e9);
-	struct sockaddr_in a;
+	struct target a;
 	unsigned n = 0;
 
 	for (; now() < end; n++) {
@@ -243,7 +246,7 @@ static void http(double seconds, bool keep, const char *host, const char *port)
 	static const char kinds[] = "bnd", *const paths[] = {"/both", "/never", "/differs"};
 	uint64_t end = now() + (uint64_t)(seconds * 1e9), t0;
 	char name[300];
-	struct sockaddr_in a;
+	struct target a;
 	unsigned flows = 0;
 	int fd = -1, status;
 
@@ -253,9 +256,9 @@ static void http(double seconds, bool keep, const char *host, const char *port)
 	for (unsigned i = 0; now() < end; i++) {
 		t0 = now();
 		if (fd < 0) {
-			fd = tcp_socket();
+			fd = tcp_socket(AF_INET);
 			flows++;
-			if (connect(fd, (struct sockaddr *)&a, sizeof(a)) < 0) {
+			if (connect(fd, (struct sockaddr *)&a.a, a.n) < 0) {
 				record(kinds[i % 3], true, t0, OTHER, errno);
 				close(fd);
 				fd = -1;
