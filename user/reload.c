@@ -420,7 +420,9 @@ void reload_acked(struct supervisor *s, uint64_t gen, int error)
 
 	if (!s->reload.gen || gen != s->reload.gen || s->reload.ready)
 		return;
-	if (error) {
+	if (s->reload.timer.due_ns && supervise_now() >= s->reload.timer.due_ns) {
+		on_timeout(&s->reload.timer); /* we were held up: whoever asked has given up by now */
+	} else if (error) {
 		snprintf(why, sizeof(why), "the proxy refused the policy image: %s", strerror(-error));
 		if (gen == 1)
 			supervise_fail(s, "%s", why);
