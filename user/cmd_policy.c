@@ -15,6 +15,7 @@ static const struct subcommand subcommands[] = {
 	{"policy check", policy_cmd_check, false},
 	{"policy explain", policy_cmd_explain, false},
 	{"policy test", policy_cmd_test, false},
+	{"policy update", policy_cmd_update, true},
 };
 
 static const char *short_name(const struct subcommand *s)

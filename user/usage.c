@@ -155,6 +155,35 @@ static const struct help helps[] = {
 	 "  -h, --help            this text\n"
 	 "\n"
 	 "Exit status: 0 all passed, 1 some failed, 2 a file cannot be used.\n"},
+	{"policy update", "add or remove single rules of a running sandbox",
+	 "policy update [NAME] OPERATION... [--dry-run] [--wait] [--timeout S]",
+	 "Edits the text of the policy in force, keeping every other byte of it, and sets the "
+	 "result as\n"
+	 "one new revision: all operations, in the order given, or none.  NAME may be left out "
+	 "when one\n"
+	 "sandbox runs.\n"
+	 "\n"
+	 "      --add-endpoint HOST:PORT[:ACCESS[:PROTOCOL[:ENFORCEMENT]]]\n"
+	 "                        ACCESS is read-only, read-write or full, and PROTOCOL then rest;\n"
+	 "                        without ACCESS the bytes are not looked at.  Goes to the block "
+	 "that\n"
+	 "                        has exactly the programs of --binary, else to a new one\n"
+	 "      --binary PATH     program that may use the added endpoints, all of them "
+	 "(repeatable)\n"
+	 "      --add-allow HOST:PORT:METHOD:GLOB\n"
+	 "      --add-deny HOST:PORT:METHOD:GLOB\n"
+	 "                        a rule for the endpoint of that host and port\n"
+	 "      --remove-endpoint HOST:PORT\n"
+	 "                        its block goes with its last endpoint\n"
+	 "      --remove-rule HOST:PORT:METHOD:GLOB\n"
+	 "      --dry-run         print the new text; change nothing\n"
+	 "      --wait            return when every decision is made by the new policy\n"
+	 "      --timeout S       give up after S seconds\n"
+	 "  -h, --help            this text\n"
+	 "\n"
+	 "An IPv6 address goes in brackets: [2001:db8::1]:443.\n"
+	 "\n"
+	 "Exit status: 0 done, or nothing to change; 1 refused; 124 timed out.\n"},
 	{"doctor", "try what this kernel offers, and say how to get what is missing",
 	 "doctor [--format text|json]",
 	 "Tries each thing that osh-enforce is built on, by doing it in a child process and a "
