@@ -126,12 +126,13 @@ install: all
 	install -D -m 0755 $(B)/osh-enforce $(DESTDIR)$(PREFIX)/bin/osh-enforce
 	install -D -m 0755 $(B)/osh-enforce-proxy $(DESTDIR)$(PREFIX)/libexec/osh-enforce/osh-enforce-proxy
 	install -D -m 0644 docs/osh-enforce.8 $(DESTDIR)$(PREFIX)/share/man/man8/osh-enforce.8
+	install -D -m 0644 docs/policy.schema.json $(DESTDIR)$(PREFIX)/share/osh-enforce/policy.schema.json
 	install -D -m 0644 packaging/completions/osh-enforce \
 		$(DESTDIR)$(PREFIX)/share/bash-completion/completions/osh-enforce
 uninstall:
 	rm -f $(DESTDIR)$(PREFIX)/bin/osh-enforce $(DESTDIR)$(PREFIX)/share/man/man8/osh-enforce.8 \
 		$(DESTDIR)$(PREFIX)/share/bash-completion/completions/osh-enforce
-	rm -rf $(DESTDIR)$(PREFIX)/libexec/osh-enforce
+	rm -rf $(DESTDIR)$(PREFIX)/libexec/osh-enforce $(DESTDIR)$(PREFIX)/share/osh-enforce
 clean:
 	rm -rf build
 

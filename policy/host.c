@@ -128,6 +128,7 @@ static int check_never(const struct pol_net *n, char *why, size_t why_n)
 /* A network of addresses of one class that is never allowed: an entry that would do nothing. */
 static int check_class(const struct pol_net *n, char *why, size_t why_n)
 {
+	static const uint8_t nat64[16] = {0x00, 0x64, 0xff, 0x9b};
 	enum osh_addr_class first = address_class(n->family, n->addr), last;
 	uint8_t end[16];
 
@@ -135,7 +136,11 @@ static int check_class(const struct pol_net *n, char *why, size_t why_n)
 	for (unsigned int bit = n->prefix; bit < (n->family == 4 ? 32 : 128); bit++)
 		end[bit / 8] |= (uint8_t)(0x80u >> (bit % 8));
 	last = address_class(n->family, end);
-	if (first == last && OSH_ADDR_NEVER(first))
+	if (first != last || !OSH_ADDR_NEVER(first))
+		return 0;
+	/* Between two ends alike only these hold something else: 192.0.0.0/2, and the networks around
+	 * NAT64's prefix. */
+	if (n->family == 4 ? n->prefix >= 3 : !net_has(n, 6, nat64))
 		return bad(why, why_n, "%s addresses are never allowed", address_class_name(first));
 	return 0;
 }

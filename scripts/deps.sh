@@ -41,6 +41,8 @@ needs() {
 	test libclang-rt-14-dev @fuzzer
 	test git git
 	test python3-requests
+	test python3-jsonschema
+	test python3-yaml
 	test nodejs node
 	test npm npm
 	test fcgiwrap fcgiwrap
