@@ -41,6 +41,8 @@ static void check_host(struct check *c, const struct ynode *ep, const struct fie
 	}
 	if (!check_string(c, n, "host", &s))
 		return;
+	ret->host_line = n->line;
+	ret->host_col = n->col;
 	if (host_parse(s, buf, ret, why, sizeof(why)) < 0)
 		check_error(c, n, "host '" SLICE_FMT "' %s", SLICE_ARG(s), why);
 	else

@@ -48,8 +48,8 @@ void diag_add(struct policy_diags *d, enum policy_severity severity, int line, i
 	struct policy_diag *v;
 	va_list ap;
 
-	if (severity == POLICY_ERROR)
-		d->errors++;
+	d->errors += severity == POLICY_ERROR;
+	d->warnings += severity == POLICY_WARNING;
 	if (d->n >= DIAGS_MAX)
 		return;
 	va_start(ap, fmt);
@@ -84,8 +84,8 @@ void diags_finish(struct policy_diags *d)
 	qsort(d->v, d->n, sizeof(*d->v), cmp_diag);
 	for (size_t i = 0; i < d->n; i++) {
 		if (out && cmp_diag(&d->v[out - 1], &d->v[i]) == 0) {
-			if (d->v[i].severity == POLICY_ERROR)
-				d->errors--;
+			d->errors -= d->v[i].severity == POLICY_ERROR;
+			d->warnings -= d->v[i].severity == POLICY_WARNING;
 			free(d->v[i].message);
 			continue;
 		}
@@ -104,11 +104,13 @@ void policy_diags_done(struct policy_diags *d)
 
 void policy_diags_print(const struct policy_diags *d, const char *file, FILE *out)
 {
+	static const char *const kinds[] = {
+		[POLICY_ERROR] = "", [POLICY_WARNING] = "warning: ", [POLICY_NOTE] = "note: "};
 	size_t shown = 0;
 
 	for (size_t i = 0; i < d->n; i++) {
 		const struct policy_diag *v = &d->v[i];
-		const char *kind = v->severity == POLICY_WARNING ? "warning: " : "";
+		const char *kind = kinds[v->severity];
 
 		shown += v->severity == POLICY_ERROR;
 		if (v->line > 0)

@@ -23,13 +23,25 @@ static int lowest(void *ctx, const uint32_t *tags, size_t n, uint32_t *ret)
 	return 0;
 }
 
-static int finish(struct nfa *a, uint32_t root, struct table_dfa *ret)
+/* The lowest counts, as the first allow rule does: what can only lead to later ones is dropped. */
+static enum tag_kind all_allow(const void *ctx, uint32_t tag)
+{
+	(void)ctx;
+	(void)tag;
+	return TAG_ALLOW;
+}
+
+/* reach: of the nodes, NULL for a graph with cycles. */
+static int finish(struct nfa *a, uint32_t root, const struct nfa_reach *reach,
+		  struct table_dfa *ret)
 {
 	_cleanup_(dfa_done) struct dfa d = {0};
 	struct dfa_limits limits = compile_limits(a);
 	struct table_dfa t = {0};
 	int r = dfa_init(&d, a, &limits, lowest, NULL);
 
+	d.reach = reach;
+	d.kind = all_allow;
 	if (r == 0)
 		r = dfa_start(&d, root, &t.start);
 	if (r == 0)
@@ -72,6 +84,7 @@ int lang_compile(enum lang_kind kind, const struct lang_pattern *v, size_t n,
 		 struct table_dfa *ret)
 {
 	_cleanup_(nfa_done) struct nfa a = {0};
+	_cleanup_free_ struct nfa_reach *reach = NULL;
 	uint32_t root = nfa_root(&a);
 
 	for (size_t i = 0; i < n; i++) {
@@ -80,7 +93,8 @@ int lang_compile(enum lang_kind kind, const struct lang_pattern *v, size_t n,
 		if (r < 0)
 			return r;
 	}
-	return finish(&a, root, ret);
+	reach = nfa_reach(&a, all_allow, NULL);
+	return reach ? finish(&a, root, reach, ret) : -ENOMEM;
 }
 
 /* ------------------------------------------------------------------------ request paths -- */
@@ -170,7 +184,7 @@ int lang_canonical_path(bool slash, struct table_dfa *ret)
 	uint32_t root = nfa_root(&a);
 
 	add_paths(&a, root, slash);
-	return finish(&a, root, ret);
+	return finish(&a, root, NULL, ret);
 }
 
 /* Tokens of at least one character. */
@@ -200,7 +214,7 @@ int lang_canonical_request(bool slash, bool common, struct table_dfa *ret)
 	if (!common)
 		add_tokens(&a, root, path);
 	add_paths(&a, path, slash);
-	return finish(&a, root, ret);
+	return finish(&a, root, NULL, ret);
 }
 
 /* -------------------------------------------------------------------------- other texts -- */
@@ -226,7 +240,7 @@ int lang_file_path(struct table_dfa *ret)
 	nfa_shape_end(&a, text, &name, text);
 	nfa_shape_end(&a, text, &sep, begin);
 	nfa_tag(&a, text, 0);
-	return finish(&a, root, ret);
+	return finish(&a, root, NULL, ret);
 }
 
 /* A label that is a number, and only the last one may not be: such a "name" is an address in some old
@@ -281,7 +295,7 @@ int lang_host(struct table_dfa *ret)
 		nfa_shape_end(&a, in[i], &dot, l.begin);
 	nfa_shape_end(&a, l.text, &end, done);
 	nfa_tag(&a, done, 0);
-	return finish(&a, root, ret);
+	return finish(&a, root, NULL, ret);
 }
 
 int lang_query(struct table_dfa *ret)
@@ -294,5 +308,5 @@ int lang_query(struct table_dfa *ret)
 		byteset_remove(&text, (uint8_t)b);
 	byteset_remove(&text, 0x7f);
 	nfa_tag(&a, nfa_star(&a, root, &text), 0);
-	return finish(&a, root, ret);
+	return finish(&a, root, NULL, ret);
 }

@@ -62,7 +62,7 @@ struct pol_endpoint {
 	size_t nips;
 	bool encoded_slash;
 	bool says_protocol; /* written out, for the conflict check */
-	int line, col, access_line;
+	int line, col, access_line, host_line, host_col;
 };
 
 struct pol_binary {

@@ -13,7 +13,11 @@
 
 /* ------------------------------------------------------------------------------- diagnostics -- */
 
-enum policy_severity { POLICY_ERROR, POLICY_WARNING };
+enum policy_severity {
+	POLICY_ERROR,
+	POLICY_WARNING,
+	POLICY_NOTE, /* for the reader; never counts against the policy */
+};
 
 struct policy_diag {
 	enum policy_severity severity;
@@ -24,11 +28,12 @@ struct policy_diag {
 struct policy_diags {
 	struct policy_diag *v;
 	size_t n;
-	size_t errors; /* how many of them are errors */
+	size_t errors, warnings; /* how many there are; not all need be kept */
 };
 
 void policy_diags_done(struct policy_diags *d);
-/* Prints "FILE:LINE:COL: message" lines ("... warning: message" for warnings), in order of position. */
+/* Prints "FILE:LINE:COL: message" lines ("... warning: message", "... note: message"), in order of
+ * position. */
 void policy_diags_print(const struct policy_diags *d, const char *file, FILE *out);
 
 /* -------------------------------------------------------------------------------- the policy -- */

@@ -13,6 +13,8 @@
  */
 #include "user/binlinks.h"
 
+#include "policy/diag.h"
+
 #include <fcntl.h>
 #include <sys/stat.h>
 #include <sys/xattr.h>
@@ -250,6 +252,49 @@ int binlinks_resolve(struct policy *p, uid_t uid, gid_t gid, const gid_t *groups
 			continue;
 		if (r < 0)
 			return r;
+	}
+	return 0;
+}
+
+/* Whose link it is does not matter here: what a process would be called. */
+static char *leads_to(const char *path)
+{
+	char *real = realpath(path, NULL);
+	struct stat st;
+
+	if (real && strcmp(real, path) != 0 && stat(real, &st) == 0 && S_ISREG(st.st_mode))
+		return real;
+	free(real);
+	return NULL;
+}
+
+int binlinks_lint(const struct policy *p, uid_t uid, gid_t gid, const gid_t *groups, size_t ngroups,
+		  struct policy_diags *diags)
+{
+	struct policy_binary b;
+	size_t n = policy_binaries(p, SIZE_MAX, &b);
+
+	for (size_t i = 0; i < n; i++) {
+		_cleanup_free_ char *followed = NULL, *real = NULL;
+		int r = 0;
+
+		policy_binaries(p, i, &b);
+		real = b.glob ? NULL : leads_to(b.path);
+		if (real)
+			r = binlinks_path(b.path, uid, gid, groups, ngroups, &followed);
+		if (r < 0)
+			return r;
+		if (followed)
+			diag_add(diags, POLICY_WARNING, b.line, b.col,
+				 "binary '%.100s': through a symbolic link the process will be "
+				 "'%.200s' on this host, which is matched as well",
+				 b.path, followed);
+		else if (real)
+			diag_add(diags, POLICY_WARNING, b.line, b.col,
+				 "binary '%.100s': through a symbolic link the process will be "
+				 "'%.200s' on this host, which is not matched: the sandbox's user could "
+				 "have placed the link",
+				 b.path, real);
 	}
 	return 0;
 }

@@ -19,3 +19,11 @@ int binlinks_resolve(struct policy *p, uid_t uid, gid_t gid, const gid_t *groups
  * add. */
 int binlinks_path(const char *path, uid_t uid, gid_t gid, const gid_t *groups, size_t ngroups,
 		  char **ret);
+
+/*
+ * Adds a warning for each exact path of a binary entry that leads through a symbolic link on this host:
+ * what it resolves to, and whether the entry matches that as well.  Missing files are nothing to say
+ * about.  0 or -ENOMEM.
+ */
+int binlinks_lint(const struct policy *p, uid_t uid, gid_t gid, const gid_t *groups, size_t ngroups,
+		  struct policy_diags *diags);

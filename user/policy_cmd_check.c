@@ -1,49 +1,220 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* policy_cmd_check.c - `osh-enforce policy check FILE`: everything that is wrong with a policy,
- * without running anything. */
+/* policy_cmd_check.c - `osh-enforce policy check FILE...`: everything that is wrong with a policy, or
+ * reads like a slip, without running anything. */
+#include "policy/diag.h"
+#include "policy/lint.h"
+#include "user/binlinks.h"
+#include "user/caller.h"
+#include "user/identity.h"
 #include "user/policy_cmd.h"
 #include "user/policy_file.h"
+#include "user/safetext.h"
 #include "user/usage.h"
 
-static int check(const char *path)
+#include <jansson.h>
+
+#define NATIVE_NOTE                                                                                \
+	"the bytes of %zu endpoint%s are not looked at; where many sites share one address, a "    \
+	"program can name another of them there ('tls: skip' or 'protocol: rest' pins the name)"
+#define NOBODY 65534
+
+/* What is known of one file. */
+struct report {
+	const char *name;
+	struct policy_diags diags;
+	bool read; /* the counts below hold */
+	size_t blocks, endpoints, native;
+};
+
+static bool good(const struct report *r, bool strict)
 {
-	_cleanup_(policy_freep) struct policy *p = NULL;
-	_cleanup_(policy_diags_done) struct policy_diags diags = {0};
-	_cleanup_free_ uint8_t *image = NULL;
-	const char *name = strcmp(path, "-") == 0 ? "<stdin>" : path;
-	size_t n, blocks, endpoints, native;
-	int r = policy_load_file(path, &diags, &p, NULL, NULL);
+	return r->diags.errors == 0 && !(strict && r->diags.warnings);
+}
+
+/* ------------------------------------------------------------------------------ looking -- */
+
+/* Links count as for the user that `run` would run it as; where that is not known, as for the one
+ * who asks. */
+static int check_links(const struct policy *p, struct policy_diags *diags)
+{
+	struct identity id = {0};
+	_cleanup_free_ char *why = NULL;
+	uid_t me = getuid() ? getuid() : NOBODY;
+	gid_t mine = getuid() ? getgid() : NOBODY;
+	int r = identity_resolve(policy_static(p), caller_sudo_uid(), &id, &why);
+
+	if (r == -ENOMEM)
+		return r;
+	if (r < 0)
+		return binlinks_lint(p, me, mine, NULL, 0, diags);
+	r = binlinks_lint(p, id.uid, id.gid, id.groups, id.ngroups, diags);
+	identity_done(&id);
+	return r;
+}
+
+static int check_policy(const struct policy *p, struct report *ret)
+{
+	_cleanup_free_ uint8_t *bytes = NULL;
+	struct image img;
+	size_t n = 0;
+	int r = policy_compile(p, &ret->diags, &bytes, &n);
 
 	if (r == 0)
-		r = policy_compile(p, &diags, &image, &n);
-	policy_diags_print(&diags, name, stderr);
-	if (r < 0 && diags.errors == 0)
-		fprintf(stderr, "%s: %s\n", name, strerror(-r));
+		r = image_open(&img, bytes, n);
+	if (r == 0)
+		r = policy_lint(p, &img, &ret->diags);
+	if (r == 0)
+		r = check_links(p, &ret->diags);
 	if (r < 0)
-		return 1;
-	policy_counts(p, &blocks, &endpoints);
-	printf("%s: ok, %zu block%s, %zu endpoint%s\n", name, blocks, blocks == 1 ? "" : "s",
-	       endpoints, endpoints == 1 ? "" : "s");
-	native = policy_count_native(p);
-	if (native)
-		printf("%s: note: the bytes of %zu endpoint%s are not looked at; where many sites share one address, a "
-		       "program can name another of them there ('tls: skip' or 'protocol: rest' pins the name)\n",
-		       name, native, native == 1 ? "" : "s");
-	return fflush(stdout) == 0 ? 0 : 1;
+		return r;
+	diags_finish(&ret->diags);
+	policy_counts(p, &ret->blocks, &ret->endpoints);
+	ret->native = policy_count_native(p);
+	ret->read = true;
+	return 0;
+}
+
+/* Whatever fails is in the diagnostics then. */
+static void check(const char *path, struct report *ret)
+{
+	_cleanup_(policy_freep) struct policy *p = NULL;
+	int r;
+
+	*ret = (struct report){.name = strcmp(path, "-") == 0 ? "<stdin>" : path};
+	r = policy_load_file(path, &ret->diags, &p, NULL, NULL);
+	if (r == 0)
+		r = check_policy(p, ret);
+	if (r < 0 && ret->diags.errors == 0)
+		diag_add(&ret->diags, POLICY_ERROR, 0, 0, "%s", strerror(-r));
+}
+
+/* -------------------------------------------------------------------------------- saying -- */
+
+static const char *plural(size_t n)
+{
+	return n == 1 ? "" : "s";
+}
+
+static void say_text(const struct report *r, bool strict)
+{
+	size_t w = r->diags.warnings;
+
+	policy_diags_print(&r->diags, r->name, stderr);
+	if (!r->read)
+		return;
+	if (!good(r, strict)) {
+		fprintf(stderr, "%s: %zu warning%s, with --strict as good as errors\n", r->name, w,
+			plural(w));
+		return;
+	}
+	printf("%s: ok, %zu block%s, %zu endpoint%s", r->name, r->blocks, plural(r->blocks),
+	       r->endpoints, plural(r->endpoints));
+	if (w)
+		printf(", %zu warning%s", w, plural(w));
+	printf("\n");
+	if (r->native)
+		printf("%s: note: " NATIVE_NOTE "\n", r->name, r->native, plural(r->native));
+}
+
+static json_t *json_of_diag(const struct policy_diag *d)
+{
+	static const char *const words[] = {
+		[POLICY_ERROR] = "error", [POLICY_WARNING] = "warning", [POLICY_NOTE] = "note"};
+
+	return json_pack("{s:s, s:i, s:i, s:s}", "severity", words[d->severity], "line", d->line,
+			 "column", d->col, "message", d->message);
+}
+
+static json_t *json_of_notes(const struct report *r)
+{
+	json_t *notes = json_array();
+
+	if (r->native)
+		json_array_append_new(notes,
+				      json_sprintf(NATIVE_NOTE, r->native, plural(r->native)));
+	return notes;
+}
+
+static json_t *json_of(const struct report *r, bool strict)
+{
+	_cleanup_free_ char *name = safetext_dup(slice_str(r->name));
+	json_t *o = json_object(), *list = json_array();
+
+	for (size_t i = 0; i < r->diags.n; i++)
+		json_array_append_new(list, json_of_diag(&r->diags.v[i]));
+	json_object_set_new(o, "file", json_string(name ? name : ""));
+	json_object_set_new(o, "ok", json_boolean(good(r, strict)));
+	json_object_set_new(o, "errors", json_integer((json_int_t)r->diags.errors));
+	json_object_set_new(o, "warnings", json_integer((json_int_t)r->diags.warnings));
+	json_object_set_new(o, "diagnostics", list);
+	json_object_set_new(o, "notes", json_of_notes(r));
+	json_object_set_new(o, "blocks",
+			    r->read ? json_integer((json_int_t)r->blocks) : json_null());
+	json_object_set_new(o, "endpoints",
+			    r->read ? json_integer((json_int_t)r->endpoints) : json_null());
+	return o;
+}
+
+static int print_json(json_t *v)
+{
+	int r = json_dumpf(v, stdout, JSON_INDENT(2));
+
+	json_decref(v);
+	return r == 0 && putchar('\n') != EOF ? 0 : 1;
+}
+
+/* One file: its object; several: an array of them. */
+static int check_all(char *const *files, int n, bool json, bool strict)
+{
+	json_t *all = json ? json_array() : NULL;
+	int status = 0;
+
+	for (int i = 0; i < n; i++) {
+		struct report r;
+
+		check(files[i], &r);
+		status |= !good(&r, strict);
+		if (json)
+			json_array_append_new(all, json_of(&r, strict));
+		else
+			say_text(&r, strict);
+		policy_diags_done(&r.diags);
+	}
+	if (json && n == 1) {
+		json_t *one = json_incref(json_array_get(all, 0));
+
+		json_decref(all);
+		all = one;
+	}
+	if (json)
+		status |= print_json(all);
+	return fflush(stdout) == 0 ? status : 1;
 }
 
 int policy_cmd_check(int argc, char **argv)
 {
-	static const struct option options[] = {{"help", no_argument, NULL, 'h'}, {0}};
-	int c;
+	static const struct option options[] = {{"format", required_argument, NULL, 'f'},
+						{"strict", no_argument, NULL, 's'},
+						{"help", no_argument, NULL, 'h'},
+						{0}};
+	bool strict = false;
+	int c, json = 0;
 
 	while ((c = usage_getopt(argc, argv, "h", options)) != -1) {
-		if (c != 'h')
+		if (c == 'h') {
+			usage_print(argv[0], stdout);
+			return 0;
+		}
+		if (c == 's')
+			strict = true;
+		else if (c == 'f')
+			json = usage_choice(argv[0], "format", optarg, "text", "json");
+		else
 			return USAGE_EXIT;
-		usage_print(argv[0], stdout);
-		return 0;
+		if (json < 0)
+			return USAGE_EXIT;
 	}
-	if (optind + 1 != argc)
-		return usage_error(argv[0], "takes one file ('-' for standard input)");
-	return check(argv[optind]);
+	if (optind == argc)
+		return usage_error(argv[0], "needs a file ('-' for standard input)");
+	return check_all(argv + optind, argc - optind, json == 1, strict);
 }

@@ -139,3 +139,40 @@ static inline void fixture_request(const struct image *img, const struct ask *a,
 		&(struct request){slice_str(method), {(const uint8_t *)t.path, t.path_n}, pairs, n},
 		ret);
 }
+
+/* ------------------------------------------------------------------------------ corpora -- */
+
+/* One "=== NAME" section of a corpus. */
+struct fixture_section {
+	struct slice name, text, expect;
+};
+
+static inline struct slice fixture_upto(const char *from, const char *to)
+{
+	return (struct slice){(const uint8_t *)from, (size_t)(to - from)};
+}
+
+/* Advances *at past the next section; false at the end. */
+static inline bool fixture_next_section(const char **at, struct fixture_section *ret)
+{
+	const char *begin = strstr(*at, "\n=== "), *line, *dashes, *end;
+
+	if (!begin++)
+		return false;
+	line = strchr(begin, '\n') + 1;
+	dashes = line - 1;
+	/* a document marker "---" may stand in the text: the last one before the next section
+	 * counts */
+	end = strstr(line, "\n=== ");
+	end = end ? end + 1 : line + strlen(line);
+	for (const char *p = line - 1; p && p + 5 <= end; p = strstr(p + 1, "\n---\n"))
+		if (strncmp(p, "\n---\n", 5) == 0)
+			dashes = p;
+	ret->name = fixture_upto(begin + 4, line - 1);
+	ret->text = fixture_upto(line, dashes + 1);
+	ret->expect = fixture_upto(dashes + 5, end);
+	while (ret->expect.n && ret->expect.p[ret->expect.n - 1] == '\n')
+		ret->expect.n--;
+	*at = end - 1;
+	return true;
+}

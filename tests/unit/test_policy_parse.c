@@ -9,41 +9,6 @@
 
 #define CORPUS "tests/data/policies"
 
-/* One "=== NAME" section of a corpus. */
-struct section {
-	struct slice name, text, expect;
-};
-
-static struct slice upto(const char *from, const char *to)
-{
-	return (struct slice){(const uint8_t *)from, (size_t)(to - from)};
-}
-
-/* Advances *at past the next section; false at the end. */
-static bool next_section(const char **at, struct section *ret)
-{
-	const char *begin = strstr(*at, "\n=== "), *line, *dashes, *end;
-
-	if (!begin++)
-		return false;
-	line = strchr(begin, '\n') + 1;
-	dashes = line - 1;
-	/* a document marker "---" may stand in the text: the last one before the next section
-	 * counts */
-	end = strstr(line, "\n=== ");
-	end = end ? end + 1 : line + strlen(line);
-	for (const char *p = line - 1; p && p + 5 <= end; p = strstr(p + 1, "\n---\n"))
-		if (strncmp(p, "\n---\n", 5) == 0)
-			dashes = p;
-	ret->name = upto(begin + 4, line - 1);
-	ret->text = upto(line, dashes + 1);
-	ret->expect = upto(dashes + 5, end);
-	while (ret->expect.n && ret->expect.p[ret->expect.n - 1] == '\n')
-		ret->expect.n--;
-	*at = end - 1;
-	return true;
-}
-
 /* The messages of a text, one a line, as people see them but without the file name. */
 static char *messages(struct slice text)
 {
@@ -72,10 +37,10 @@ static void bad(void **state)
 	size_t n, count = 0, wrong = 0;
 	_cleanup_free_ char *text = fixture_read(CORPUS "/bad.txt", &n);
 	const char *at = text;
-	struct section s;
+	struct fixture_section s;
 
 	(void)state;
-	while (next_section(&at, &s)) {
+	while (fixture_next_section(&at, &s)) {
 		_cleanup_free_ char *got = messages(s.text);
 
 		count++;
@@ -100,10 +65,10 @@ static void good(void **state)
 	size_t n, count = 0;
 	_cleanup_free_ char *text = fixture_read(CORPUS "/good.txt", &n);
 	const char *at = text;
-	struct section s;
+	struct fixture_section s;
 
 	(void)state;
-	while (next_section(&at, &s)) {
+	while (fixture_next_section(&at, &s)) {
 		_cleanup_(fixture_image_done) struct fixture_image f = {0};
 		_cleanup_(policy_freep) struct policy *p = fixture_policy(s.text);
 
