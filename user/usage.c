@@ -112,12 +112,20 @@ static const struct help helps[] = {
 	 "  -h, --help            this text\n"},
 	{"policy", "check, question and change policies", "policy SUBCOMMAND [ARGUMENT...]", NULL},
 	/* Subcommands of policy, shown by `policy --help`. */
-	{"policy check", "say everything that is wrong with a policy", "policy check FILE",
-	 "Prints every error and warning of FILE ('-': standard input) with line and column.\n"
+	{"policy check", "say everything that is wrong with a policy",
+	 "policy check [--strict] [--format text|json] FILE...",
+	 "Prints every error and warning of each FILE ('-': standard input) with line and column.\n"
+	 "Warnings are for what is allowed but hardly meant: a binary that the sandbox can "
+	 "replace,\n"
+	 "a host that begins with '**', an endpoint or deny rule that changes nothing, a rule that\n"
+	 "can never match, a binary that is a symbolic link here.\n"
 	 "\n"
+	 "      --strict          warnings count as errors\n"
+	 "      --format F        text (default) or json: one object a file, of several files an\n"
+	 "                        array of them\n"
 	 "  -h, --help            this text\n"
 	 "\n"
-	 "Exit status: 0 good (warnings included), 1 has errors.\n"},
+	 "Exit status: 0 good (warnings included, but for --strict), 1 has errors.\n"},
 	{"policy explain", "say what a policy decides, by which line, and what came nearest",
 	 "policy explain FILE --binary P --host H --port N [OPTIONS]",
 	 "Asks FILE ('-': standard input) about one connection, or one request on it, and says what it\n"

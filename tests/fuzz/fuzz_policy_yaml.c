@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* fuzz_policy_yaml.c - any text through the parser; what parses is compiled and must make a valid
- * image. */
+/* fuzz_policy_yaml.c - any text through the parser; what parses is compiled, must make a valid image,
+ * and is looked at for warnings. */
+#include "policy/lint.h"
 #include "policy/model.h"
 #include "policy/policy.h"
 
@@ -18,12 +19,14 @@ static void compile(const struct policy *p)
 	size_t size;
 	int r = policy_compile(p, &d, &image, &size);
 
+	if (r == 0) {
+		if (image_open(&img, image, size) < 0)
+			abort();
+		if (policy_lint(p, &img, &d) < 0 || d.errors)
+			abort();
+		free(image);
+	}
 	policy_diags_done(&d);
-	if (r < 0)
-		return;
-	if (image_open(&img, image, size) < 0)
-		abort();
-	free(image);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
