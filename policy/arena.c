@@ -68,13 +68,11 @@ void arena_done(struct arena *a)
 	}
 }
 
-int array_grow(void *p, size_t *cap, size_t need, size_t elem)
+int array_extend(void *p, size_t *cap, size_t need, size_t elem)
 {
 	size_t n = *cap ? *cap : 16;
 	void *q;
 
-	if (need <= *cap)
-		return 0;
 	while (n < need)
 		n += n / 2 + 16;
 	if (n > SIZE_MAX / 2 / elem)

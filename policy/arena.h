@@ -21,8 +21,12 @@ void *arena_alloc(struct arena *a, size_t n);
 char *arena_copy(struct arena *a, struct slice s);
 void arena_done(struct arena *a);
 
+int array_extend(void *p, size_t *cap, size_t need, size_t elem);
 /* Makes room for `need` elements of `elem` bytes in the malloced array *p.  -ENOMEM. */
-int array_grow(void *p, size_t *cap, size_t need, size_t elem);
+static inline int array_grow(void *p, size_t *cap, size_t need, size_t elem)
+{
+	return need <= *cap ? 0 : array_extend(p, cap, need, elem);
+}
 
 struct hmap {
 	struct hmap_slot {

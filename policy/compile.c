@@ -1,10 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* compile.c - policy_compile(): runs the compilers and writes the image. */
 #include "policy/compile.h"
+#include "policy/nfa_node.h"
 
-#define IMAGE_MAX (512u << 20)
+#include <stdarg.h>
+
+#define IMAGE_MAX (256u << 20)
 #define STATES_MIN 262144
 #define STATES_PER_NODE 8
+#define STATES_MAX (8u << 20)
+#define WORK_MAX (300u << 20)
+#define MEMORY_MAX (300u << 20) /* of one construction, its tree included */
+#define NFA_NODE_BYTES (sizeof(struct nfa_node) + sizeof(struct nfa_reach) + sizeof(uint32_t))
 
 void table_dfa_done(struct table_dfa *t)
 {
@@ -33,12 +40,16 @@ void compiled_done(struct compiled *c)
 	*c = (struct compiled){0};
 }
 
+/* What a construction may take grows with the patterns, up to a point. */
 struct dfa_limits compile_limits(const struct nfa *a)
 {
+	uint64_t work = (100u << 20) + 50ull * a->n;
+	size_t states = STATES_MIN + (size_t)STATES_PER_NODE * a->n;
+
 	return (struct dfa_limits){
-		.states = STATES_MIN + STATES_PER_NODE * a->n,
-		.nodes = (16u << 20) + 4 * a->n,
-		.work = (100u << 20) + 100ull * a->n,
+		.states = states < STATES_MAX ? states : STATES_MAX,
+		.bytes = MEMORY_MAX - a->n * NFA_NODE_BYTES,
+		.work = work < WORK_MAX ? work : WORK_MAX,
 	};
 }
 
@@ -50,11 +61,15 @@ static void finish_cells(struct osh_img_cell *cell, size_t used, size_t n)
 			cell[i] = (struct osh_img_cell){UINT32_MAX, 0};
 }
 
-int table_from_dfa(struct dfa *d, struct table_dfa *ret)
+int table_from_dfa(struct dfa *d, struct compiled *c, struct table_dfa *ret)
 {
 	size_t ncells;
 	int r = dfa_run(d);
 
+	if (r == -E2BIG && !c->limit.text[0])
+		compile_too_complicated(c, dfa_blame(d), d->limits.states);
+	else if (r == -E2BIG && !c->limit.place.line)
+		c->limit.place = dfa_blame(d);
 	if (r < 0)
 		return r;
 	ncells = comb_size(&d->comb);
@@ -86,11 +101,16 @@ static uint32_t put(struct image_writer *w, const void *data, size_t bytes, size
 	return (uint32_t)off;
 }
 
-static void put_dfa(struct image_writer *w, const struct table_dfa *t, size_t align,
+/* What is written is let go of at once: tables and image are never there twice as a whole. */
+static void put_dfa(struct image_writer *w, struct table_dfa *t, size_t align,
 		    struct osh_img_dfa *ret)
 {
 	ret->states_off = put(w, t->states, t->nstates * sizeof(*t->states), align);
+	if (w->p)
+		free(steal_ptr(&t->states));
 	ret->cells_off = put(w, t->cells, t->ncells * sizeof(*t->cells), align);
+	if (w->p)
+		free(steal_ptr(&t->cells));
 	ret->nstates = (uint32_t)t->nstates;
 	ret->ncells = (uint32_t)t->ncells;
 	ret->start = t->start;
@@ -103,7 +123,7 @@ static struct img_table put_table(struct image_writer *w, const void *data, size
 	return (struct img_table){off, (uint32_t)n};
 }
 
-static void put_l7(struct image_writer *w, const struct compiled *c, struct osh_img_hdr *hdr)
+static void put_l7(struct image_writer *w, struct compiled *c, struct osh_img_hdr *hdr)
 {
 	const struct l7_tables *t = &c->t;
 	struct img_l7_hdr l = {.magic = IMG_L7_MAGIC, .version = IMG_L7_VERSION};
@@ -131,7 +151,7 @@ static void put_l7(struct image_writer *w, const struct compiled *c, struct osh_
 	}
 }
 
-static void put_image(struct image_writer *w, const struct compiled *c)
+static void put_image(struct image_writer *w, struct compiled *c)
 {
 	struct osh_img_hdr hdr = {.magic = OSH_IMG_MAGIC,
 				  .version = OSH_IMG_VERSION,
@@ -142,8 +162,12 @@ static void put_image(struct image_writer *w, const struct compiled *c)
 	put_dfa(w, &c->dst, OSH_IMG_PAGE, &hdr.dst);
 	hdr.binset_off = put(w, c->binsets, c->nbinsets * sizeof(*c->binsets), OSH_IMG_PAGE);
 	hdr.nbinsets = (uint32_t)c->nbinsets;
+	if (w->p)
+		free(steal_ptr(&c->binsets));
 	hdr.dstset_off = put(w, c->dstsets, c->ndstsets * sizeof(*c->dstsets), OSH_IMG_PAGE);
 	hdr.ndstsets = (uint32_t)c->ndstsets;
+	if (w->p)
+		free(steal_ptr(&c->dstsets));
 	put_l7(w, c, &hdr);
 	put(w, NULL, 0, OSH_IMG_PAGE);
 	hdr.size = w->n;
@@ -151,7 +175,7 @@ static void put_image(struct image_writer *w, const struct compiled *c)
 		memcpy(w->p, &hdr, sizeof(hdr));
 }
 
-static int write_image(const struct compiled *c, struct policy_diags *d, uint8_t **ret_image,
+static int write_image(struct compiled *c, struct policy_diags *d, uint8_t **ret_image,
 		       size_t *ret_size)
 {
 	struct image_writer w = {0};
@@ -173,14 +197,68 @@ static int write_image(const struct compiled *c, struct policy_diags *d, uint8_t
 	return 0;
 }
 
-static int too_complicated(struct policy_diags *d, const char *what)
+/* ------------------------------------------------------------------------------- limits -- */
+
+int compile_limit(struct compiled *c, struct nfa_place at, const char *fmt, ...)
 {
-	diag_add(d, POLICY_ERROR, 0, 0,
-		 "the wildcards of %s multiply beyond the limit (%d states and %d for each "
-		 "character); use fewer '?' and '[...]' behind a '*'",
-		 what, STATES_MIN, STATES_PER_NODE);
+	va_list ap;
+
+	va_start(ap, fmt);
+	(void)vsnprintf(c->limit.text, sizeof(c->limit.text), fmt, ap);
+	va_end(ap);
+	c->limit.place = at;
 	return -E2BIG;
 }
+
+int compile_too_complicated(struct compiled *c, struct nfa_place at, size_t states)
+{
+	return compile_limit(c, at,
+			     "too complicated: together, the wildcards of the %s make more than %zu "
+			     "states, and those written here have the largest part in it; write "
+			     "fewer of '*', '?' and '[...]' behind a '*' or '**', or name what they "
+			     "stand for",
+			     c->what, states);
+}
+
+int compile_nfa_status(struct compiled *c, const struct nfa *a)
+{
+	int r = nfa_status(a);
+
+	if (r != -E2BIG)
+		return r;
+	return compile_limit(c, nfa_blame(a, NULL, 0),
+			     "too large: written out, the patterns of the %s have more than %u steps, "
+			     "and those written here are the longest; a '?' or '[...]' in a path "
+			     "takes some sixty steps, and braces multiply",
+			     c->what, NFA_NODES_MAX);
+}
+
+static int check_counts(const struct policy *p, struct compiled *c)
+{
+	size_t endpoints = 0, rules = 0, binaries = 0;
+
+	for (size_t b = 0; b < p->nblocks; b++) {
+		const struct pol_block *k = &p->blocks[b];
+		const struct nfa_place at = {k->line, k->col};
+
+		binaries += k->nbinaries;
+		endpoints += k->nendpoints;
+		for (size_t i = 0; i < k->nendpoints; i++)
+			rules += k->endpoints[i].nrules;
+		if (binaries > POLICY_BINARIES_MAX)
+			return compile_limit(c, at, "up to this block %zu binaries (at most %u)",
+					     binaries, POLICY_BINARIES_MAX);
+		if (endpoints > POLICY_ENDPOINTS_MAX)
+			return compile_limit(c, at, "up to this block %zu endpoints (at most %u)",
+					     endpoints, POLICY_ENDPOINTS_MAX);
+		if (rules > POLICY_RULES_MAX)
+			return compile_limit(c, at, "up to this block %zu rules (at most %u)", rules,
+					     POLICY_RULES_MAX);
+	}
+	return 0;
+}
+
+/* --------------------------------------------------------------------------------------- -- */
 
 int policy_compile(const struct policy *p, struct policy_diags *diags, uint8_t **ret_image,
 		   size_t *ret_size)
@@ -189,17 +267,21 @@ int policy_compile(const struct policy *p, struct policy_diags *diags, uint8_t *
 		int (*run)(const struct policy *, struct compiled *);
 		const char *what;
 	} steps[] = {
-		{compile_bin, "the binary paths"},
-		{compile_dst, "the hosts"},
-		{compile_l7, "the rules"},
+		{check_counts, "policy"},
+		{compile_bin, "binary paths"},
+		{compile_dst, "hosts"},
+		{compile_l7, "rules"},
 	};
 	_cleanup_(compiled_done) struct compiled c = {0};
 
 	for (size_t i = 0; i < ARRAY_LEN(steps); i++) {
-		int r = steps[i].run(p, &c);
+		int r;
 
+		c.what = steps[i].what;
+		r = steps[i].run(p, &c);
 		if (r == -E2BIG)
-			return too_complicated(diags, steps[i].what);
+			diag_add(diags, POLICY_ERROR, c.limit.place.line, c.limit.place.col, "%s",
+				 c.limit.text[0] ? c.limit.text : "too large");
 		if (r < 0)
 			return r;
 	}

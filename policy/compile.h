@@ -19,6 +19,11 @@ struct table_dfa {
 void table_dfa_done(struct table_dfa *t);
 
 struct compiled {
+	const char *what; /* what is being compiled, for messages: "hosts" */
+	struct compile_limit {
+		char text[400]; /* why a compiler gave up with -E2BIG, and where */
+		struct nfa_place place; /* line 0: not known yet */
+	} limit;
 	struct table_dfa bin, dst, l7;
 	struct osh_img_binset *binsets;
 	size_t nbinsets;
@@ -49,11 +54,21 @@ struct compiled {
 
 void compiled_done(struct compiled *c);
 
+/* Different sets (of binaries, of endpoints, of rules) that one table may hold. */
+#define COMPILE_SETS_MAX 300000u
+
 /* Runs the construction to its end and takes its tables over. */
-int table_from_dfa(struct dfa *d, struct table_dfa *ret);
+int table_from_dfa(struct dfa *d, struct compiled *c, struct table_dfa *ret);
 /* Limits that grow with the patterns: honest policies stay far below, wildcards that multiply do
  * not. */
 struct dfa_limits compile_limits(const struct nfa *a);
+
+/* Each notes why and where a limit was passed, and returns -E2BIG. */
+__attribute__((format(printf, 3, 4))) int compile_limit(struct compiled *c, struct nfa_place at,
+							const char *fmt, ...);
+int compile_too_complicated(struct compiled *c, struct nfa_place at, size_t states);
+/* nfa_status(), and the note that goes with it. */
+int compile_nfa_status(struct compiled *c, const struct nfa *a);
 
 /* Each returns 0, -ENOMEM, or -E2BIG when the limits are exceeded. */
 int compile_bin(const struct policy *p, struct compiled *c);

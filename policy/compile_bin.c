@@ -12,6 +12,7 @@ struct bin_sets {
 	struct osh_img_binset *v;
 	size_t n, cap;
 	struct hmap map;
+	struct compiled *c;
 };
 
 static uint64_t set_hash(const void *ctx, uint32_t i)
@@ -44,6 +45,10 @@ static int accept(void *ctx, const uint32_t *tags, size_t n, uint32_t *ret)
 
 	if (r < 0)
 		return r;
+	if (s->n >= COMPILE_SETS_MAX)
+		return compile_limit(s->c, (struct nfa_place){0},
+				     "the binaries of the blocks overlap in more than %u ways",
+				     COMPILE_SETS_MAX);
 	b = &s->v[s->n];
 	*b = (struct osh_img_binset){0};
 	for (size_t i = 0; i < n; i++) {
@@ -67,7 +72,10 @@ static int add_binary(struct nfa *a, uint32_t root, uint32_t block, const struct
 	uint32_t tag =
 		block << TAG_SHIFT | (x->ancestors ? TAG_ANC : 0) | (tainted ? TAG_TAINT : 0);
 	char why[160];
-	int r = glob_add(a, root, x->path, GLOB_BINARY, tag, why, sizeof(why));
+	int r;
+
+	nfa_mark(a, x->line, x->col);
+	r = glob_add(a, root, x->path, GLOB_BINARY, tag, why, sizeof(why));
 
 	for (size_t i = 0; r == 0 && i < x->naliases;
 	     i++) /* an alias is exact, whatever it is spelt like */
@@ -85,6 +93,8 @@ static int build(const struct policy *p, struct nfa *a, struct bin_sets *sets, s
 	for (size_t b = 0; b < p->nblocks; b++)
 		for (size_t i = 0; r == 0 && i < p->blocks[b].nbinaries; i++)
 			r = add_binary(a, root, (uint32_t)b, &p->blocks[b].binaries[i]);
+	if (r == 0 || r == -E2BIG)
+		r = compile_nfa_status(c, a);
 	if (r == 0)
 		r = accept(sets, NULL, 0, &none); /* set 0 is the empty one */
 	if (r < 0)
@@ -93,13 +103,13 @@ static int build(const struct policy *p, struct nfa *a, struct bin_sets *sets, s
 	r = dfa_init(&d, a, &limits, accept, sets);
 	if (r == 0)
 		r = dfa_start(&d, root, &c->bin.start);
-	return r < 0 ? r : table_from_dfa(&d, &c->bin);
+	return r < 0 ? r : table_from_dfa(&d, c, &c->bin);
 }
 
 int compile_bin(const struct policy *p, struct compiled *c)
 {
 	_cleanup_(nfa_done) struct nfa a = {0};
-	struct bin_sets sets = {0};
+	struct bin_sets sets = {.c = c};
 	int r = build(p, &a, &sets, c);
 
 	c->binsets = sets.v;

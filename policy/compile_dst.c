@@ -17,6 +17,7 @@ struct dst {
 	struct hmap map;
 	uint32_t *list;
 	size_t nlist, list_cap;
+	struct compiled *c;
 };
 
 static void dst_done(struct dst *d)
@@ -78,7 +79,10 @@ static int add_list(struct dst *d, const uint32_t *tags, size_t n, struct osh_im
 	if (r < 0)
 		return r;
 	if (d->nlist + n > LISTS_MAX)
-		return -E2BIG;
+		return compile_limit(d->c, (struct nfa_place){0},
+				     "the endpoints overlap too much: the lists of those that share a "
+				     "host and port have more than %u entries",
+				     LISTS_MAX);
 	l = d->list + d->nlist;
 	for (size_t i = 0; i < n; i++)
 		l[i] = tags[i] >> 1;
@@ -100,6 +104,9 @@ static int accept(void *ctx, const uint32_t *tags, size_t n, uint32_t *ret)
 
 	if (r < 0)
 		return r;
+	if (d->n >= COMPILE_SETS_MAX)
+		return compile_limit(d->c, (struct nfa_place){0},
+				     "the endpoints overlap in more than %u ways", COMPILE_SETS_MAX);
 	s = &d->v[d->n];
 	*s = (struct osh_img_dstset){0};
 	for (size_t i = 0; i < n; i++)
@@ -133,6 +140,7 @@ static void add_ports(struct nfa *a, uint32_t at, const struct pol_endpoint *e, 
 static void add_patterns(struct nfa *a, uint32_t root, const struct pol_endpoint *e,
 			 uint32_t number)
 {
+	nfa_mark(a, e->line, e->col);
 	if (e->host_kind == HOST_ADDRESS)
 		add_ports(a, net_add(a, root, &e->address), e, number);
 	else if (e->host_kind == HOST_NONE)
@@ -175,20 +183,22 @@ static int build(const struct policy *p, struct nfa *a, struct dst *d, struct co
 		return r;
 	for (size_t i = 0; i < d->nep; i++)
 		add_patterns(a, root, d->ep[i], (uint32_t)i);
-	r = accept(d, NULL, 0, &none); /* set 0 is the empty one */
+	r = compile_nfa_status(c, a);
+	if (r == 0)
+		r = accept(d, NULL, 0, &none); /* set 0 is the empty one */
 	if (r < 0)
 		return r;
 	limits = compile_limits(a);
 	r = dfa_init(&dfa, a, &limits, accept, d);
 	if (r == 0)
 		r = dfa_start(&dfa, root, &c->dst.start);
-	return r < 0 ? r : table_from_dfa(&dfa, &c->dst);
+	return r < 0 ? r : table_from_dfa(&dfa, c, &c->dst);
 }
 
 int compile_dst(const struct policy *p, struct compiled *c)
 {
 	_cleanup_(nfa_done) struct nfa a = {0};
-	_cleanup_(dst_done) struct dst d = {0};
+	_cleanup_(dst_done) struct dst d = {.c = c};
 	int r = build(p, &a, &d, c);
 
 	c->dstsets = d.v;

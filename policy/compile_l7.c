@@ -241,6 +241,7 @@ static void add_program_patterns(struct l7 *l, uint32_t root, const struct pol_e
 {
 	uint32_t ordinal = 0;
 
+	nfa_mark(&l->nfa, e->line, e->col);
 	if (e->access != ACCESS_NONE) {
 		uint32_t tag = add_prule(l, ordinal++, false, false);
 
@@ -250,6 +251,7 @@ static void add_program_patterns(struct l7 *l, uint32_t root, const struct pol_e
 	for (size_t i = 0; i < e->nrules; i++) {
 		const struct pol_rule *r = &e->rules[i];
 
+		nfa_mark(&l->nfa, r->line, r->col);
 		add_rule_patterns(l, root, r, add_prule(l, ordinal++, r->deny, r->nquery > 0));
 	}
 }
@@ -351,7 +353,10 @@ static int accept(void *ctx, const uint32_t *tags, size_t n, uint32_t *ret)
 	if (r < 0)
 		return r;
 	if (t->nsetrules + n > SETRULES_MAX)
-		return -E2BIG;
+		return compile_limit(l->c, (struct nfa_place){0},
+				     "the rules with queries overlap too much: the lists of those "
+				     "that share a path have more than %u entries",
+				     SETRULES_MAX);
 	make_set(l, tags, n, &t->sets[t->nsets]);
 	r = hmap_intern(&l->sets, set_hash(l, (uint32_t)t->nsets), set_eq, l, (uint32_t)t->nsets,
 			ret);
@@ -460,6 +465,7 @@ static void add_rule(struct l7 *l, const struct pol_rule *r)
 
 	if (!x)
 		return;
+	nfa_mark(&l->nfa, r->line, r->col); /* of its conditions */
 	x->line = (uint32_t)r->line;
 	x->deny = r->deny;
 	x->nconds = (uint32_t)r->nquery;
@@ -529,6 +535,7 @@ static void add_endpoint(struct l7 *l, uint32_t block, const struct pol_endpoint
 	};
 
 	add_nets(l, e);
+	nfa_mark(&l->nfa, e->line, e->col);
 	if (pol_inspected(e)) {
 		x.start = add_program(l, e);
 		if (e->path.n)
@@ -563,7 +570,7 @@ static int add_blocks(struct l7 *l)
 		for (size_t i = 0; i < k->nendpoints; i++)
 			add_endpoint(l, (uint32_t)b, &k->endpoints[i]);
 	}
-	return l->oom ? -ENOMEM : nfa_status(&l->nfa);
+	return l->oom ? -ENOMEM : compile_nfa_status(l->c, &l->nfa);
 }
 
 /* Roots become start states. */
@@ -604,8 +611,10 @@ static int determinise(struct l7 *l)
 	d.kind = kind_of;
 	for (size_t i = 0; r == 0 && i < l->nroots; i++)
 		r = dfa_start(&d, l->root[i].node, &l->root[i].state);
+	if (r == -E2BIG)
+		return compile_too_complicated(l->c, dfa_blame(&d), limits.states);
 	if (r == 0)
-		r = table_from_dfa(&d, &l->c->l7);
+		r = table_from_dfa(&d, l->c, &l->c->l7);
 	if (r == 0)
 		resolve_roots(l);
 	return r;

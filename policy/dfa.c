@@ -16,6 +16,7 @@ struct edge {
 
 struct set_edge {
 	uint32_t set, to;
+	bool most;
 };
 
 struct dfa_scratch {
@@ -30,7 +31,17 @@ struct dfa_scratch {
 	uint32_t *tags;
 	size_t tags_cap;
 	struct comb_entry row[256];
+	bool *most; /* by number of set: more than half of all bytes */
 };
+
+static bool *most_of_sets(const struct nfa *a)
+{
+	bool *most = malloc(a->nsets + 1);
+
+	for (size_t i = 0; most && i < a->nsets; i++)
+		most[i] = byteset_count(&a->set[i]) > 128;
+	return most;
+}
 
 int dfa_init(struct dfa *d, const struct nfa *a, const struct dfa_limits *limits, dfa_accept accept,
 	     void *ctx)
@@ -39,8 +50,10 @@ int dfa_init(struct dfa *d, const struct nfa *a, const struct dfa_limits *limits
 	if (nfa_status(a) < 0)
 		return nfa_status(a);
 	d->scratch = calloc(1, sizeof(*d->scratch));
-	d->single = calloc(a->n + 1, sizeof(*d->single));
-	if (!d->scratch || !d->single || array_grow(&d->state, &d->cap, 1, sizeof(*d->state)) < 0 ||
+	d->home = calloc(a->n + 1, sizeof(*d->home));
+	if (d->scratch)
+		d->scratch->most = most_of_sets(a);
+	if (!d->scratch || !d->scratch->most || !d->home || array_grow(&d->state, &d->cap, 1, sizeof(*d->state)) < 0 ||
 	    array_grow(&d->set_end, &d->set_end_cap, 1, sizeof(*d->set_end)) < 0) {
 		dfa_done(d);
 		return -ENOMEM;
@@ -58,12 +71,13 @@ void dfa_done(struct dfa *d)
 		free(d->scratch->sedge);
 		free(d->scratch->list);
 		free(d->scratch->tags);
+		free(d->scratch->most);
 		free(d->scratch);
 	}
 	free(d->state);
 	free(d->set);
 	free(d->set_end);
-	free(d->single);
+	free(d->home);
 	free(d->todo);
 	hmap_done(&d->lists);
 	comb_done(&d->comb);
@@ -150,12 +164,19 @@ static int accept_of(struct dfa *d, uint32_t *ret)
 	return n ? d->accept(d->ctx, s->tags, n, ret) : 0;
 }
 
+static size_t memory_used(const struct dfa *d)
+{
+	return d->n * (sizeof(*d->state) + sizeof(*d->set_end)) + d->nset * sizeof(*d->set) +
+	       d->todo_cap * sizeof(*d->todo) + d->lists.cap * sizeof(*d->lists.slot) +
+	       d->comb.n * sizeof(*d->comb.cell);
+}
+
 static int state_new(struct dfa *d)
 {
 	struct dfa_scratch *s = d->scratch;
 	int r;
 
-	if (d->n >= d->limits.states || d->nset + s->nlist > d->limits.nodes)
+	if (d->n >= d->limits.states || memory_used(d) > d->limits.bytes)
 		return -E2BIG;
 	r = array_grow(&d->state, &d->cap, d->n + 1, sizeof(*d->state));
 	if (r == 0)
@@ -168,7 +189,7 @@ static int state_new(struct dfa *d)
 		return r;
 	memcpy(d->set + d->nset, s->list, s->nlist * sizeof(*s->list));
 	d->nset += s->nlist;
-	d->set_end[d->n] = d->nset;
+	d->set_end[d->n] = (uint32_t)d->nset;
 	d->state[d->n] = (struct osh_img_state){0};
 	r = accept_of(d, &d->state[d->n].accept);
 	if (r < 0)
@@ -177,33 +198,45 @@ static int state_new(struct dfa *d)
 	return 0;
 }
 
-/* The state of the list in scratch; 0 for the empty list. */
+/* The node that a list is looked up by: the last that is no star, for that is one step of few
+ * patterns, while a star stays in the lists of many states. */
+static uint32_t home_of_list(const struct dfa *d)
+{
+	const struct dfa_scratch *s = d->scratch;
+
+	for (size_t i = s->nlist; i-- > 0;)
+		if (NFA_KIND(d->nfa->node[s->list[i]]) != NFA_STAR)
+			return s->list[i];
+	return s->list[s->nlist - 1];
+}
+
+/* The state of the list in scratch; 0 for the empty list.  In a tree nearly every list is the first
+ * of its home, which lies near the one before; the table is for the others. */
 static int state_of_list(struct dfa *d, uint32_t *ret)
 {
 	struct dfa_scratch *s = d->scratch;
+	uint32_t *home;
 	int r;
 
+	*ret = 0;
 	if (d->work > d->limits.work)
 		return -E2BIG;
 	if (d->reach && s->nlist > 1) {
 		d->work += s->nlist;
 		s->nlist = nfa_prune(d->nfa, d->reach, d->kind, d->ctx, s->list, s->nlist);
 	}
-	if (s->nlist == 0) {
-		*ret = 0;
+	if (s->nlist == 0)
+		return 0;
+	home = &d->home[home_of_list(d)];
+	if (*home && list_eq(d, *home)) {
+		*ret = *home;
 		return 0;
 	}
-	if (s->nlist == 1) {
-		uint32_t *at = &d->single[s->list[0]];
-
-		if (!*at) {
-			r = state_new(d);
-			if (r < 0)
-				return r;
-			*at = (uint32_t)d->n - 1;
-		}
-		*ret = *at;
-		return 0;
+	if (!*home) {
+		r = state_new(d);
+		if (r == 0)
+			*ret = *home = (uint32_t)d->n - 1;
+		return r;
 	}
 	r = hmap_intern(&d->lists, hash_bytes(1, s->list, s->nlist * sizeof(*s->list)), list_eq, d,
 			(uint32_t)d->n, ret);
@@ -237,12 +270,12 @@ static int add_set_edge(struct dfa *d, uint32_t set, uint32_t to)
 {
 	struct dfa_scratch *s = d->scratch;
 	const struct byteset *m = &d->nfa->set[set];
-	bool most = byteset_count(m) > 128;
+	bool most = s->most[set];
 	int r = array_grow(&s->sedge, &s->sedges_cap, s->nsedges + 1, sizeof(*s->sedge));
 
 	if (r < 0)
 		return r;
-	s->sedge[s->nsedges++] = (struct set_edge){set, to};
+	s->sedge[s->nsedges++] = (struct set_edge){set, to, most};
 	for (int i = 0; i < 4; i++)
 		s->special.w[i] |= most ? ~m->w[i] : m->w[i];
 	return 0;
@@ -298,9 +331,9 @@ static int target_of(struct dfa *d, int b, uint32_t *ret)
 
 	s->nlist = 0;
 	for (size_t i = 0; r == 0 && i < s->nsedges; i++) {
-		const struct byteset *m = &d->nfa->set[s->sedge[i].set];
+		const struct set_edge *e = &s->sedge[i];
 
-		if (b < 0 ? byteset_count(m) > 128 : byteset_has(m, (uint8_t)b))
+		if (b < 0 ? e->most : byteset_has(&d->nfa->set[e->set], (uint8_t)b))
 			r = list_add(d, s->sedge[i].to);
 	}
 	for (uint32_t e = b < 0 ? 0 : s->head[b]; r == 0 && e; e = s->edge[e - 1].next)
@@ -346,4 +379,9 @@ int dfa_run(struct dfa *d)
 			return r;
 	}
 	return 0;
+}
+
+struct nfa_place dfa_blame(const struct dfa *d)
+{
+	return nfa_blame(d->nfa, d->set, d->nset);
 }

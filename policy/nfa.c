@@ -2,8 +2,15 @@
 /* nfa.c - building the tree of pattern nodes; nfa.h says what it is. */
 #include "policy/nfa_node.h"
 
+struct nfa_edge {
+	uint32_t from, label, to;
+};
+
 void nfa_done(struct nfa *a)
 {
+	free(a->edge);
+	hmap_done(&a->edges);
+	free(a->mark);
 	free(a->node);
 	free(a->tag);
 	free(a->set);
@@ -39,6 +46,52 @@ uint32_t nfa_root(struct nfa *a)
 	return node_new(a, NFA_ROOT, 0);
 }
 
+/* ------------------------------------------------------------------------------ places -- */
+
+void nfa_mark(struct nfa *a, int line, int col)
+{
+	if (array_grow(&a->mark, &a->marks_cap, a->nmarks + 1, sizeof(*a->mark)) < 0) {
+		a->oom = true;
+		return;
+	}
+	a->mark[a->nmarks++] = (struct nfa_mark){(uint32_t)a->n, {line, col}};
+}
+
+/* Index of the mark that a node came under. */
+static size_t mark_of(const struct nfa *a, uint32_t node)
+{
+	size_t lo = 0, hi = a->nmarks;
+
+	while (hi - lo > 1) {
+		size_t mid = (lo + hi) / 2;
+
+		if (a->mark[mid].node <= node)
+			lo = mid;
+		else
+			hi = mid;
+	}
+	return lo;
+}
+
+struct nfa_place nfa_blame(const struct nfa *a, const uint32_t *list, size_t n)
+{
+	_cleanup_free_ uint32_t *count = calloc(a->nmarks + 1, sizeof(*count));
+	size_t worst = 0;
+
+	if (!count || !a->nmarks)
+		return (struct nfa_place){0, 0};
+	for (size_t i = 0; list && i < n; i++)
+		count[mark_of(a, list[i])]++;
+	for (size_t i = 0; !list && i < a->nmarks; i++)
+		count[i] = (i + 1 < a->nmarks ? a->mark[i + 1].node : (uint32_t)a->n) - a->mark[i].node;
+	for (size_t i = 1; i < a->nmarks; i++)
+		if (count[i] > count[worst])
+			worst = i;
+	return a->mark[worst].place;
+}
+
+/* --------------------------------------------------------------------------------- nodes -- */
+
 static bool set_eq(const void *ctx, uint32_t i)
 {
 	const struct nfa *a = ctx;
@@ -70,31 +123,38 @@ static bool set_intern(struct nfa *a, const struct byteset *s, uint32_t *ret)
 	return r >= 0;
 }
 
-/* Finds or adds the child of `from` with this kind and label. */
-static uint32_t child(struct nfa *a, uint32_t from, enum nfa_kind kind, uint32_t label, bool *fresh)
+/* Where in the list of children a node with this label belongs: bytes stand first, descending, so
+ * that neither a look-up nor ports in ascending order walk past what they do not need. */
+static uint32_t *child_place(struct nfa *a, uint32_t from, uint32_t label)
 {
-	uint32_t want = (uint32_t)kind << NFA_KIND_SHIFT | label, n;
+	uint32_t *at = &a->node[from].child;
 
-	*fresh = false;
-	if (!from)
-		return 0;
-	for (n = a->node[from].child; n; n = a->node[n].next)
-		if (a->node[n].label == want)
-			return n;
-	n = node_new(a, kind, label);
+	while (*at && NFA_KIND(a->node[*at]) == NFA_BYTE && a->node[*at].label > label)
+		at = &a->node[*at].next;
+	return at;
+}
+
+static uint32_t child_new(struct nfa *a, uint32_t from, enum nfa_kind kind, uint32_t label)
+{
+	uint32_t n = node_new(a, kind, label), *at;
+
 	if (!n)
 		return 0;
-	a->node[n].next = a->node[from].child;
-	a->node[from].child = n;
-	*fresh = true;
+	/* behind all bytes, unless it is one */
+	at = child_place(a, from, kind == NFA_BYTE ? a->node[n].label : 0);
+	a->node[n].next = *at;
+	*at = n;
 	return n;
 }
 
 uint32_t nfa_byte(struct nfa *a, uint32_t from, uint8_t b)
 {
-	bool fresh;
+	uint32_t want = (uint32_t)NFA_BYTE << NFA_KIND_SHIFT | b, n;
 
-	return child(a, from, NFA_BYTE, b, &fresh);
+	if (!from)
+		return 0;
+	n = *child_place(a, from, want);
+	return n && a->node[n].label == want ? n : child_new(a, from, NFA_BYTE, b);
 }
 
 uint32_t nfa_bytes(struct nfa *a, uint32_t from, struct slice s)
@@ -102,6 +162,39 @@ uint32_t nfa_bytes(struct nfa *a, uint32_t from, struct slice s)
 	for (size_t i = 0; i < s.n; i++)
 		from = nfa_byte(a, from, s.p[i]);
 	return from;
+}
+
+static bool edge_eq(const void *ctx, uint32_t i)
+{
+	const struct nfa *a = ctx;
+	const struct nfa_edge *e = &a->edge[i], *f = &a->edge[a->nedges];
+
+	return e->from == f->from && e->label == f->label;
+}
+
+/* Finds or adds the child of `from` that is entered on a set. */
+static uint32_t child(struct nfa *a, uint32_t from, enum nfa_kind kind, uint32_t set, bool *fresh)
+{
+	uint32_t key[2] = {from, (uint32_t)kind << NFA_KIND_SHIFT | set}, at, n;
+	int r;
+
+	*fresh = false;
+	if (!from)
+		return 0;
+	r = array_grow(&a->edge, &a->edges_cap, a->nedges + 1, sizeof(*a->edge));
+	if (r == 0) {
+		a->edge[a->nedges] = (struct nfa_edge){key[0], key[1], 0};
+		r = hmap_intern(&a->edges, hash_bytes(5, key, sizeof(key)), edge_eq, a,
+				(uint32_t)a->nedges, &at);
+	}
+	if (r < 0)
+		a->oom = true;
+	if (r != 0)
+		return r < 0 ? 0 : a->edge[at].to;
+	n = child_new(a, from, kind, set);
+	a->edge[a->nedges++].to = n;
+	*fresh = n != 0;
+	return n;
 }
 
 uint32_t nfa_set(struct nfa *a, uint32_t from, const struct byteset *s)
@@ -163,16 +256,9 @@ uint32_t nfa_char(struct nfa *a, uint32_t from, const struct byteset *form, bool
 
 uint32_t nfa_shape(struct nfa *a, uint32_t from, const struct byteset *s)
 {
-	uint32_t id, n;
+	uint32_t id;
 
-	if (!from || !set_intern(a, s, &id))
-		return 0;
-	n = node_new(a, NFA_INNER, id);
-	if (!n)
-		return 0;
-	a->node[n].next = a->node[from].child;
-	a->node[from].child = n;
-	return n;
+	return from && set_intern(a, s, &id) ? child_new(a, from, NFA_INNER, id) : 0;
 }
 
 void nfa_shape_end(struct nfa *a, uint32_t from, const struct byteset *s, uint32_t to)

@@ -55,6 +55,16 @@ struct nfa_node; /* nfa.c */
 struct nfa_tag {
 	uint32_t next, tag;
 };
+struct nfa_edge; /* nfa.c */
+
+/* Where a pattern stands in the policy. */
+struct nfa_place {
+	int line, col;
+};
+struct nfa_mark {
+	uint32_t node; /* the first of those that came with patterns of this place */
+	struct nfa_place place;
+};
 
 struct nfa {
 	struct nfa_node *node; /* node 0 is unused */
@@ -64,12 +74,23 @@ struct nfa {
 	struct byteset *set;
 	size_t nsets, sets_cap;
 	struct hmap sets;
+	struct nfa_edge *edge; /* to children entered on a set: there may be many beside each other */
+	size_t nedges, edges_cap;
+	struct hmap edges;
+	struct nfa_mark *mark;
+	size_t nmarks, marks_cap;
 	bool oom, full; /* sticky: an addition failed; nfa_status() says how */
 };
 
 void nfa_done(struct nfa *a);
 /* 0, -ENOMEM, or -E2BIG when there are more nodes than any sensible policy has. */
 int nfa_status(const struct nfa *a);
+
+/* What is added from here on is of this place. */
+void nfa_mark(struct nfa *a, int line, int col);
+/* The place whose patterns have the most of the `n` nodes listed; with list NULL, of all nodes.
+ * Line 0: none is marked. */
+struct nfa_place nfa_blame(const struct nfa *a, const uint32_t *list, size_t n);
 
 /* Each returns the node reached (an existing one where the patterns agree), 0 after a failed
  * allocation; taking node 0 is harmless. */
@@ -123,7 +144,7 @@ size_t nfa_prune(const struct nfa *a, const struct nfa_reach *reach, nfa_tag_kin
 
 struct dfa_limits {
 	size_t states; /* -E2BIG beyond */
-	size_t nodes;  /* in the lists of all states together; -E2BIG beyond */
+	size_t bytes;  /* of memory, about; -E2BIG beyond */
 	uint64_t work; /* node visits; -E2BIG beyond */
 };
 
@@ -146,10 +167,10 @@ struct dfa {
 	struct comb comb;
 	uint32_t *set; /* node lists of all states, one after the other */
 	size_t nset, set_cap;
-	size_t *set_end; /* [n]: where the list of a state ends */
+	uint32_t *set_end; /* [n]: where the list of a state ends */
 	size_t set_end_cap;
-	uint32_t *single;  /* node -> state of exactly that node, 0 none */
-	struct hmap lists; /* states of more than one node */
+	uint32_t *home;	   /* node -> the first state whose list it stands for, 0 none */
+	struct hmap lists; /* states whose home was taken */
 	struct dfa_scratch *scratch;
 };
 
@@ -159,3 +180,5 @@ void dfa_done(struct dfa *d);
 /* The state that a root stands for; its rows come with dfa_run(). */
 int dfa_start(struct dfa *d, uint32_t root, uint32_t *ret_state);
 int dfa_run(struct dfa *d);
+/* After -E2BIG: the place with the largest part in it. */
+struct nfa_place dfa_blame(const struct dfa *d);

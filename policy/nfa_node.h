@@ -16,14 +16,14 @@ enum nfa_kind {
 };
 
 #define NFA_KIND_SHIFT 28
-#define NFA_NODES_MAX (12u << 20) /* 240 MiB */
+#define NFA_NODES_MAX (5u << 20) /* 100 MiB */
 #define NFA_KIND(n) ((enum nfa_kind)((n).label >> NFA_KIND_SHIFT))
 #define NFA_LABEL(n) ((n).label & ((1u << NFA_KIND_SHIFT) - 1))
 
 /* Twenty bytes: 100,000 names of 20 letters are two million of these. */
 struct nfa_node {
 	uint32_t next;	/* sibling */
-	uint32_t child; /* first child that input leads to */
+	uint32_t child; /* first child that input leads to; bytes stand first, descending */
 	uint32_t star;	/* first child of kind NFA_STAR */
 	uint32_t tags;	/* first tag */
 	uint32_t label; /* kind and label */

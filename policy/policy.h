@@ -65,7 +65,10 @@ struct policy; /* owns everything reachable from it */
 /* Limits, stated in docs/policy-language.md and refused with the number when exceeded. */
 #define POLICY_TEXT_MAX (4u << 20)
 #define POLICY_DEPTH_MAX 32
-#define POLICY_NODES_MAX 4000000u /* after alias expansion */
+#define POLICY_NODES_MAX 4000000u /* after alias expansion; eight bytes of text count as one more */
+#define POLICY_ENDPOINTS_MAX 250000u
+#define POLICY_RULES_MAX 500000u
+#define POLICY_BINARIES_MAX 250000u
 
 /* Parses and checks text (at most POLICY_TEXT_MAX bytes).  All errors and warnings go to diags, positions
  * included.  Returns -EINVAL when there is at least one error. */
