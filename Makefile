@@ -115,11 +115,16 @@ build/fuzz/fuzz_proxy_%: tests/fuzz/fuzz_proxy_%.c $(POLICY_SRC) $(filter-out pr
 fuzz-run: fuzz
 	scripts/fuzz.sh $(SECONDS) $(patsubst tests/fuzz/%.c,build/fuzz/%,$(FUZZ_SRC))
 
+# --- bench/policy.c: what policies cost, and what the worst of them may ------------------------------
+$(B)/bench/policy.o: tests/policy_texts.h
+$(B)/bench-policy: $(B)/bench/policy.o $(B)/libpolicy.a
+	$(CC) $(LDFLAGS_ALL) -o $@ $^ $(POLICY_LIBS)
+
 test:
 	scripts/test.sh
 demo:
 	scripts/demo.sh
-bench: all
+bench: all $(B)/bench-policy
 	bench/bench.sh
 
 install: all

@@ -97,7 +97,8 @@ static uint64_t mix(uint64_t h, uint64_t w)
 uint64_t hash_bytes(uint64_t seed, const void *p, size_t n)
 {
 	const uint8_t *b = p;
-	uint64_t h = seed ^ (n * 0xff51afd7ed558ccdull) ^ 0x2545f4914f6cdd1dull, w;
+	/* the seed is mixed first: it may vary in the same bits as the text */
+	uint64_t h = mix(seed ^ n * 0xff51afd7ed558ccdull, 0x2545f4914f6cdd1dull), w;
 
 	for (; n >= 8; n -= 8, b += 8) {
 		memcpy(&w, b, 8);

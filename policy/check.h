@@ -13,7 +13,9 @@
 struct check {
 	struct policy *p;
 	struct policy_diags *d;
-	bool oom; /* sticky */
+	uint64_t glob_work; /* glob_check() */
+	size_t ports;	    /* of all endpoints so far */
+	bool oom;	    /* sticky */
 };
 
 /* A field of a map as found; val NULL: not there. */

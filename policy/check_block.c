@@ -16,7 +16,7 @@ static bool check_binary_path(struct check *c, const struct ynode *n, struct pol
 
 	if (!check_string(c, n, "path", &s))
 		return false;
-	r = glob_add(NULL, 0, s, GLOB_BINARY, 0, why, sizeof(why));
+	r = glob_check(s, GLOB_BINARY, &c->glob_work, why, sizeof(why));
 	if (r == -ENOMEM)
 		c->oom = true;
 	else if (r < 0)

@@ -100,6 +100,12 @@ static void check_ports(struct check *c, const struct ynode *ep, const struct fi
 	for (size_t i = 0; i < n; i++)
 		if (!out || v[out - 1] != v[i])
 			v[out++] = v[i];
+	c->ports += out;
+	if (c->ports > POLICY_PORTS_MAX) {
+		check_error(c, one ? one : many, "up to here the endpoints have %zu ports (at most %u)",
+			    c->ports, POLICY_PORTS_MAX);
+		return;
+	}
 	ret->ports = v;
 	ret->nports = out;
 }
@@ -208,7 +214,7 @@ static void check_selector(struct check *c, const struct ynode *n, struct pol_en
 
 	if (!n || !check_string(c, n, "path", &s))
 		return;
-	r = glob_add(NULL, 0, s, GLOB_PATH, 0, why, sizeof(why));
+	r = glob_check(s, GLOB_PATH, &c->glob_work, why, sizeof(why));
 	if (r == -ENOMEM)
 		c->oom = true;
 	else if (r < 0)

@@ -73,7 +73,7 @@ static bool check_glob(struct check *c, const struct ynode *n, const char *what,
 	}
 	if (!check_string(c, n, what, ret))
 		return false;
-	r = glob_add(NULL, 0, *ret, kind, 0, why, sizeof(why));
+	r = glob_check(*ret, kind, &c->glob_work, why, sizeof(why));
 	if (r == -ENOMEM)
 		c->oom = true;
 	else if (r < 0)

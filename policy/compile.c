@@ -61,15 +61,11 @@ static void finish_cells(struct osh_img_cell *cell, size_t used, size_t n)
 			cell[i] = (struct osh_img_cell){UINT32_MAX, 0};
 }
 
-int table_from_dfa(struct dfa *d, struct compiled *c, struct table_dfa *ret)
+int table_from_dfa(struct dfa *d, struct table_dfa *ret)
 {
 	size_t ncells;
 	int r = dfa_run(d);
 
-	if (r == -E2BIG && !c->limit.text[0])
-		compile_too_complicated(c, dfa_blame(d), d->limits.states);
-	else if (r == -E2BIG && !c->limit.place.line)
-		c->limit.place = dfa_blame(d);
 	if (r < 0)
 		return r;
 	ncells = comb_size(&d->comb);
@@ -210,14 +206,33 @@ int compile_limit(struct compiled *c, struct nfa_place at, const char *fmt, ...)
 	return -E2BIG;
 }
 
-int compile_too_complicated(struct compiled *c, struct nfa_place at, size_t states)
+int compile_too_complicated(struct compiled *c, const struct dfa *d)
 {
-	return compile_limit(c, at,
-			     "too complicated: together, the wildcards of the %s make more than %zu "
-			     "states, and those written here have the largest part in it; write "
-			     "fewer of '*', '?' and '[...]' behind a '*' or '**', or name what they "
-			     "stand for",
-			     c->what, states);
+	char most[64];
+
+	if (d->n >= d->limits.states)
+		(void)snprintf(most, sizeof(most), "%zu states", d->limits.states);
+	else if (d->work > d->limits.work)
+		(void)snprintf(most, sizeof(most), "%llu million steps to combine",
+			       (unsigned long long)d->limits.work >> 20);
+	else
+		(void)snprintf(most, sizeof(most), "%u MiB to combine", MEMORY_MAX >> 20);
+	return compile_limit(c, dfa_blame(d),
+			     "too complicated: together, the wildcards of the %s need more than %s, "
+			     "and those written here have the largest part in it; write fewer of '*', "
+			     "'?' and '[...]' behind a '*' or '**', or name what they stand for",
+			     c->what, most);
+}
+
+int compile_table(struct dfa *d, struct compiled *c, struct table_dfa *ret)
+{
+	int r = table_from_dfa(d, ret);
+
+	if (r == -E2BIG && !c->limit.text[0])
+		return compile_too_complicated(c, d);
+	if (r == -E2BIG && !c->limit.place.line)
+		c->limit.place = dfa_blame(d);
+	return r;
 }
 
 int compile_nfa_status(struct compiled *c, const struct nfa *a)

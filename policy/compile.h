@@ -58,7 +58,7 @@ void compiled_done(struct compiled *c);
 #define COMPILE_SETS_MAX 300000u
 
 /* Runs the construction to its end and takes its tables over. */
-int table_from_dfa(struct dfa *d, struct compiled *c, struct table_dfa *ret);
+int table_from_dfa(struct dfa *d, struct table_dfa *ret);
 /* Limits that grow with the patterns: honest policies stay far below, wildcards that multiply do
  * not. */
 struct dfa_limits compile_limits(const struct nfa *a);
@@ -66,7 +66,9 @@ struct dfa_limits compile_limits(const struct nfa *a);
 /* Each notes why and where a limit was passed, and returns -E2BIG. */
 __attribute__((format(printf, 3, 4))) int compile_limit(struct compiled *c, struct nfa_place at,
 							const char *fmt, ...);
-int compile_too_complicated(struct compiled *c, struct nfa_place at, size_t states);
+int compile_too_complicated(struct compiled *c, const struct dfa *d);
+/* table_from_dfa() for the image. */
+int compile_table(struct dfa *d, struct compiled *c, struct table_dfa *ret);
 /* nfa_status(), and the note that goes with it. */
 int compile_nfa_status(struct compiled *c, const struct nfa *a);
 

@@ -103,7 +103,7 @@ static int build(const struct policy *p, struct nfa *a, struct bin_sets *sets, s
 	r = dfa_init(&d, a, &limits, accept, sets);
 	if (r == 0)
 		r = dfa_start(&d, root, &c->bin.start);
-	return r < 0 ? r : table_from_dfa(&d, c, &c->bin);
+	return r < 0 ? r : compile_table(&d, c, &c->bin);
 }
 
 int compile_bin(const struct policy *p, struct compiled *c)

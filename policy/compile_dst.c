@@ -192,7 +192,7 @@ static int build(const struct policy *p, struct nfa *a, struct dst *d, struct co
 	r = dfa_init(&dfa, a, &limits, accept, d);
 	if (r == 0)
 		r = dfa_start(&dfa, root, &c->dst.start);
-	return r < 0 ? r : table_from_dfa(&dfa, c, &c->dst);
+	return r < 0 ? r : compile_table(&dfa, c, &c->dst);
 }
 
 int compile_dst(const struct policy *p, struct compiled *c)

@@ -612,9 +612,9 @@ static int determinise(struct l7 *l)
 	for (size_t i = 0; r == 0 && i < l->nroots; i++)
 		r = dfa_start(&d, l->root[i].node, &l->root[i].state);
 	if (r == -E2BIG)
-		return compile_too_complicated(l->c, dfa_blame(&d), limits.states);
+		return compile_too_complicated(l->c, &d);
 	if (r == 0)
-		r = table_from_dfa(&d, l->c, &l->c->l7);
+		r = compile_table(&d, l->c, &l->c->l7);
 	if (r == 0)
 		resolve_roots(l);
 	return r;

@@ -50,7 +50,8 @@ void diag_add(struct policy_diags *d, enum policy_severity severity, int line, i
 
 	d->errors += severity == POLICY_ERROR;
 	d->warnings += severity == POLICY_WARNING;
-	if (d->n >= DIAGS_MAX)
+	/* warnings leave room for errors */
+	if (d->n >= (severity == POLICY_ERROR ? DIAGS_MAX : DIAGS_MAX - DIAGS_MAX / 5))
 		return;
 	va_start(ap, fmt);
 	(void)vsnprintf(buf, sizeof(buf), fmt, ap);

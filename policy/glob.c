@@ -16,6 +16,7 @@ struct glob {
 	enum glob_kind kind;
 	uint32_t from, tag;
 	unsigned int alternatives;
+	uint64_t *work; /* NULL: not counted */
 	char *why;
 	size_t why_n;
 };
@@ -420,6 +421,9 @@ static int add_alternative(struct glob *g, struct slice p, size_t open, size_t c
 
 	if (!q)
 		return -ENOMEM;
+	if (g->work && (*g->work += n + 64) > GLOB_WORK_MAX)
+		return bad(g, "the braces up to here multiply to more than %u MiB of patterns",
+			   GLOB_WORK_MAX >> 20);
 	memcpy(q, p.p, open);
 	memcpy(q + open, p.p + from, to - from);
 	memcpy(q + open + (to - from), p.p + close + 1, tail);
@@ -455,14 +459,27 @@ static int add_braced(struct glob *g, struct slice p, unsigned int depth)
 	return r;
 }
 
+static int add(struct glob *g, struct slice pattern)
+{
+	if (pattern.n > GLOB_MAX)
+		return bad(g, "longer than %d bytes", GLOB_MAX);
+	return add_braced(g, pattern, 0);
+}
+
 int glob_add(struct nfa *nfa, uint32_t from, struct slice pattern, enum glob_kind kind,
 	     uint32_t tag, char *why, size_t why_n)
 {
-	struct glob g = {nfa, kind, from, tag, 0, why, why_n};
-	int r;
+	struct glob g = {nfa, kind, from, tag, 0, NULL, why, why_n};
+	int r = nfa ? nfa_status(nfa) : 0;
 
-	if (pattern.n > GLOB_MAX)
-		return bad(&g, "longer than %d bytes", GLOB_MAX);
-	r = add_braced(&g, pattern, 0);
+	if (r == 0)
+		r = add(&g, pattern);
 	return r == 0 && nfa ? nfa_status(nfa) : r;
+}
+
+int glob_check(struct slice pattern, enum glob_kind kind, uint64_t *work, char *why, size_t why_n)
+{
+	struct glob g = {NULL, kind, 0, 0, 0, work, why, why_n};
+
+	return add(&g, pattern);
 }

@@ -24,11 +24,16 @@ enum glob_kind {
 
 #define GLOB_MAX 4096	      /* bytes of a pattern */
 #define GLOB_ALTERNATIVES 256 /* patterns that the braces of one pattern may multiply to */
+#define GLOB_WORK_MAX (256u << 20) /* bytes that those of all patterns may have, and 64 for each */
 
 /* Enters the pattern below `from` and tags its end.  nfa NULL: only checks.  Returns 0, -ENOMEM, or
  * -EINVAL with the reason in why (a sentence about the pattern, without it). */
 int glob_add(struct nfa *nfa, uint32_t from, struct slice pattern, enum glob_kind kind,
 	     uint32_t tag, char *why, size_t why_n);
+
+/* Only checks, for a policy with many patterns: *work counts what their braces multiply to, and what
+ * is beyond GLOB_WORK_MAX in all is refused. */
+int glob_check(struct slice pattern, enum glob_kind kind, uint64_t *work, char *why, size_t why_n);
 
 /* Has the pattern any glob character? */
 bool glob_is_pattern(struct slice s);

@@ -123,45 +123,36 @@ static bool set_intern(struct nfa *a, const struct byteset *s, uint32_t *ret)
 	return r >= 0;
 }
 
-/* Where in the list of children a node with this label belongs: bytes stand first, descending, so
- * that neither a look-up nor ports in ascending order walk past what they do not need. */
-static uint32_t *child_place(struct nfa *a, uint32_t from, uint32_t label)
+/* Children entered on a byte are looked for among the first few in the list, where they stand before
+ * all others; all further ones, and those entered on a set, are found by a table. */
+#define NEAR 8
+
+/* The place in the list where the search ends, or where the one looked for stands. */
+static uint32_t *search_near(struct nfa *a, uint32_t from, uint32_t label, bool *ret_full)
 {
 	uint32_t *at = &a->node[from].child;
+	unsigned int k = 0;
 
-	while (*at && NFA_KIND(a->node[*at]) == NFA_BYTE && a->node[*at].label > label)
+	for (; k < NEAR && *at && NFA_KIND(a->node[*at]) == NFA_BYTE; k++) {
+		if (a->node[*at].label == label)
+			break;
 		at = &a->node[*at].next;
+	}
+	*ret_full = k == NEAR;
 	return at;
 }
 
 static uint32_t child_new(struct nfa *a, uint32_t from, enum nfa_kind kind, uint32_t label)
 {
 	uint32_t n = node_new(a, kind, label), *at;
+	bool full;
 
 	if (!n)
 		return 0;
-	/* behind all bytes, unless it is one */
-	at = child_place(a, from, kind == NFA_BYTE ? a->node[n].label : 0);
+	at = search_near(a, from, 0, &full);
 	a->node[n].next = *at;
 	*at = n;
 	return n;
-}
-
-uint32_t nfa_byte(struct nfa *a, uint32_t from, uint8_t b)
-{
-	uint32_t want = (uint32_t)NFA_BYTE << NFA_KIND_SHIFT | b, n;
-
-	if (!from)
-		return 0;
-	n = *child_place(a, from, want);
-	return n && a->node[n].label == want ? n : child_new(a, from, NFA_BYTE, b);
-}
-
-uint32_t nfa_bytes(struct nfa *a, uint32_t from, struct slice s)
-{
-	for (size_t i = 0; i < s.n; i++)
-		from = nfa_byte(a, from, s.p[i]);
-	return from;
 }
 
 static bool edge_eq(const void *ctx, uint32_t i)
@@ -172,10 +163,10 @@ static bool edge_eq(const void *ctx, uint32_t i)
 	return e->from == f->from && e->label == f->label;
 }
 
-/* Finds or adds the child of `from` that is entered on a set. */
-static uint32_t child(struct nfa *a, uint32_t from, enum nfa_kind kind, uint32_t set, bool *fresh)
+/* Finds or adds the child of `from` by the table. */
+static uint32_t child(struct nfa *a, uint32_t from, enum nfa_kind kind, uint32_t label, bool *fresh)
 {
-	uint32_t key[2] = {from, (uint32_t)kind << NFA_KIND_SHIFT | set}, at, n;
+	uint32_t key[2] = {from, (uint32_t)kind << NFA_KIND_SHIFT | label}, at, n;
 	int r;
 
 	*fresh = false;
@@ -191,10 +182,30 @@ static uint32_t child(struct nfa *a, uint32_t from, enum nfa_kind kind, uint32_t
 		a->oom = true;
 	if (r != 0)
 		return r < 0 ? 0 : a->edge[at].to;
-	n = child_new(a, from, kind, set);
+	n = child_new(a, from, kind, label);
 	a->edge[a->nedges++].to = n;
 	*fresh = n != 0;
 	return n;
+}
+
+uint32_t nfa_byte(struct nfa *a, uint32_t from, uint8_t b)
+{
+	uint32_t want = (uint32_t)NFA_BYTE << NFA_KIND_SHIFT | b, n;
+	bool full, fresh;
+
+	if (!from)
+		return 0;
+	n = *search_near(a, from, want, &full);
+	if (full)
+		return child(a, from, NFA_BYTE, b, &fresh);
+	return n && a->node[n].label == want ? n : child_new(a, from, NFA_BYTE, b);
+}
+
+uint32_t nfa_bytes(struct nfa *a, uint32_t from, struct slice s)
+{
+	for (size_t i = 0; i < s.n; i++)
+		from = nfa_byte(a, from, s.p[i]);
+	return from;
 }
 
 uint32_t nfa_set(struct nfa *a, uint32_t from, const struct byteset *s)

@@ -23,7 +23,7 @@ enum nfa_kind {
 /* Twenty bytes: 100,000 names of 20 letters are two million of these. */
 struct nfa_node {
 	uint32_t next;	/* sibling */
-	uint32_t child; /* first child that input leads to; bytes stand first, descending */
+	uint32_t child; /* first child that input leads to; the first few bytes lead */
 	uint32_t star;	/* first child of kind NFA_STAR */
 	uint32_t tags;	/* first tag */
 	uint32_t label; /* kind and label */

@@ -69,6 +69,7 @@ struct policy; /* owns everything reachable from it */
 #define POLICY_ENDPOINTS_MAX 250000u
 #define POLICY_RULES_MAX 500000u
 #define POLICY_BINARIES_MAX 250000u
+#define POLICY_PORTS_MAX 1000000u /* of all endpoints */
 
 /* Parses and checks text (at most POLICY_TEXT_MAX bytes).  All errors and warnings go to diags, positions
  * included.  Returns -EINVAL when there is at least one error. */

@@ -126,6 +126,7 @@ static int on_scalar(struct reader *r, const yaml_event_t *ev)
 		refuse_tag(r, &ev->start_mark);
 	n->plain = ev->data.scalar.style == YAML_PLAIN_SCALAR_STYLE;
 	n->s.n = ev->data.scalar.length;
+	n->weight += (uint32_t)(n->s.n / 8); /* long text costs too, each time an alias repeats it */
 	n->s.p = (const uint8_t *)arena_copy(
 		r->a, (struct slice){ev->data.scalar.value, ev->data.scalar.length});
 	if (!n->s.p)
@@ -283,7 +284,8 @@ static int on_close(struct reader *r, const yaml_event_t *ev)
 		n->weight += c->weight;
 		if (n->weight > POLICY_NODES_MAX)
 			return fail(r, &ev->start_mark,
-				    "aliases expand this to more than 4000000 nodes");
+				    "aliases expand this to more than 4000000 nodes (eight bytes "
+				    "of text count as one more)");
 	}
 	if (n->kind != Y_MAP)
 		return 0;

@@ -21,7 +21,7 @@ struct ynode {
 	struct slice s;	  /* scalar: the value, NUL-terminated after s.n bytes */
 	struct ynode **v; /* sequence: items; map: key, value, key, value ... keys are scalars */
 	uint32_t n;	  /* elements of v */
-	uint32_t weight;  /* nodes below and including this one, aliases expanded */
+	uint32_t weight;  /* nodes below and including this one, aliases expanded; and text */
 	uint32_t height;  /* levels below and including this one */
 };
 

@@ -300,9 +300,9 @@ static void nasty_networks(FILE *f, size_t bytes)
 {
 	nasty_hosts_head(f);
 	for (unsigned int i = 0; nasty_more(f, bytes); i++)
-		fprintf(f, "{port: %u, allowed_ips: ['%x::/%u', '%u.%u.0.0/%u']},\n", 1 + i % 50,
-			0x2000 + nasty_random(0x1000), 5 + nasty_random(60), 1 + nasty_random(99),
-			nasty_random(255), 3 + nasty_random(20));
+		fprintf(f, "{port: %u,allowed_ips: ['%x::/%u', '%u.%u.0.0/%u']},\n", 1 + i % 50,
+			0x2400 + nasty_random(0x800), 16 + nasty_random(49), 11 + nasty_random(80),
+			nasty_random(255), 8 + nasty_random(17));
 	fprintf(f, "]\n");
 }
 
@@ -377,6 +377,20 @@ static void nasty_ports(FILE *f, size_t bytes)
 		fprintf(f, "    - {host: '*%u.b.c', ports: *p}\n", i);
 }
 
+/* Conditions on many values, all of them stars. */
+static void nasty_queries(FILE *f, size_t bytes)
+{
+	nasty_rules_head(f);
+	while (nasty_more(f, bytes)) {
+		fprintf(f, "{allow: {method: GET, path: '/**', query: {q: {any: [");
+		for (unsigned int k = 0; k < 6; k++)
+			fprintf(f, "'*%c*%c*%c*',", 'a' + (int)nasty_random(26),
+				'a' + (int)nasty_random(26), 'a' + (int)nasty_random(26));
+		fprintf(f, "]}}}},\n");
+	}
+	fprintf(f, "]\n");
+}
+
 /* Nothing of it is right. */
 static void nasty_errors(FILE *f, size_t bytes)
 {
@@ -409,6 +423,7 @@ static const struct nasty {
 	{"networks", nasty_networks},		{"binaries", nasty_binaries},
 	{"blocks", nasty_blocks},		{"alias-string", nasty_alias_string},
 	{"alias-rules", nasty_alias_rules},	{"alias-endpoints", nasty_alias_endpoints},
-	{"ports", nasty_ports},			{"errors", nasty_errors},
+	{"ports", nasty_ports},			{"queries", nasty_queries},
+	{"errors", nasty_errors},
 	{"keys", nasty_keys},
 };

@@ -170,10 +170,13 @@ static void blow_up(void **state)
 			  "    binaries: [{path: \"/**a??????????????????????????????b\"}]\n"));
 	assert_int_equal(policy_compile(p, &d, &image, &n), -E2BIG);
 	assert_int_equal(d.n, 1);
+	assert_int_equal(d.v[0].line, 5);
 	assert_string_equal(
 		d.v[0].message,
-		"the wildcards of the binary paths multiply beyond the limit (262144 states and "
-		"8 for each character); use fewer '?' and '[...]' behind a '*'");
+		"too complicated: together, the wildcards of the binary paths need more than 100 "
+		"million steps to combine, and those written here have the largest part in it; "
+		"write fewer of '*', '?' and '[...]' behind a '*' or '**', or name what they stand "
+		"for");
 	/* many stars alone stay small */
 	p = policy_free(p);
 	p = fixture_policy(slice_str(
