@@ -162,7 +162,7 @@ static int read_prefix(struct slice s, unsigned int most, unsigned int *ret)
 	return 0;
 }
 
-int net_parse(struct slice s, struct pol_net *ret, char *why, size_t why_n)
+int net_read(struct slice s, struct pol_net *ret, char *why, size_t why_n)
 {
 	const uint8_t *slash = s.n ? memchr(s.p, '/', s.n) : NULL;
 	struct slice addr = {s.p, slash ? (size_t)(slash - s.p) : s.n};
@@ -186,10 +186,22 @@ int net_parse(struct slice s, struct pol_net *ret, char *why, size_t why_n)
 	}
 	n.prefix = (uint8_t)prefix;
 	clear_host_bits(&n);
-	if (check_never(&n, why, why_n) < 0 || check_class(&n, why, why_n) < 0)
-		return -EINVAL;
 	*ret = n;
 	return 0;
+}
+
+int net_parse(struct slice s, struct pol_net *ret, char *why, size_t why_n)
+{
+	struct pol_net n;
+	int r = net_read(s, &n, why, why_n);
+
+	if (r == 0)
+		r = check_never(&n, why, why_n);
+	if (r == 0)
+		r = check_class(&n, why, why_n);
+	if (r == 0)
+		*ret = n;
+	return r;
 }
 
 /* -------------------------------------------------------------------------------- names -- */

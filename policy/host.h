@@ -9,8 +9,9 @@
  */
 bool address_parse(struct slice s, uint8_t *ret_family, uint8_t ret_addr[16]);
 
-/* Reads an address or network for allowed_ips; host bits are cleared.  0, or -EINVAL with the
- * reason. */
+/* Reads an address or network; host bits are cleared.  0, or -EINVAL with the reason. */
+int net_read(struct slice s, struct pol_net *ret, char *why, size_t why_n);
+/* The same for allowed_ips: refuses what no policy can open. */
 int net_parse(struct slice s, struct pol_net *ret, char *why, size_t why_n);
 bool net_has(const struct pol_net *net, uint8_t family, const uint8_t addr[16]);
 

@@ -201,18 +201,34 @@ static void add_tokens(struct nfa *a, uint32_t root, uint32_t to)
 	nfa_shape_end(a, more, &sp, to);
 }
 
-int lang_canonical_request(bool slash, bool common, struct table_dfa *ret)
+static void add_methods(struct nfa *a, uint32_t root, bool common, uint32_t to)
 {
 	static const char *const methods[] = {"GET",   "HEAD",	 "POST",   "PUT",
 					      "PATCH", "DELETE", "OPTIONS"};
-	_cleanup_(nfa_done) struct nfa a = {0};
 	const struct byteset sp = set_of(" ");
-	uint32_t root = nfa_root(&a), path = nfa_root(&a);
 
 	for (size_t i = 0; common && i < ARRAY_LEN(methods); i++)
-		nfa_shape_end(&a, nfa_bytes(&a, root, slice_str(methods[i])), &sp, path);
+		nfa_shape_end(a, nfa_bytes(a, root, slice_str(methods[i])), &sp, to);
 	if (!common)
-		add_tokens(&a, root, path);
+		add_tokens(a, root, to);
+}
+
+int lang_method(bool common, struct table_dfa *ret)
+{
+	_cleanup_(nfa_done) struct nfa a = {0};
+	uint32_t root = nfa_root(&a), end = nfa_root(&a);
+
+	add_methods(&a, root, common, end);
+	nfa_tag(&a, end, 0);
+	return finish(&a, root, ret);
+}
+
+int lang_canonical_request(bool slash, bool common, struct table_dfa *ret)
+{
+	_cleanup_(nfa_done) struct nfa a = {0};
+	uint32_t root = nfa_root(&a), path = nfa_root(&a);
+
+	add_methods(&a, root, common, path);
 	add_paths(&a, path, slash);
 	return finish(&a, root, NULL, ret);
 }

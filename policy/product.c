@@ -48,14 +48,17 @@ static void fill_alphabet(struct product *p, const struct byteset *alphabet)
 
 	if (alphabet)
 		left = *alphabet;
-	for (size_t i = 0; i + 1 < sizeof(plain); i++) {
+	for (size_t i = 0; i + 1 < sizeof(plain) && !p->limits.numbers; i++) {
 		if (byteset_has(&left, (uint8_t)plain[i]))
 			p->alphabet[p->nalphabet++] = (uint8_t)plain[i];
 		byteset_remove(&left, (uint8_t)plain[i]);
 	}
-	for (unsigned int i = 0x20; i < 0x120; i++) /* control bytes last */
-		if (byteset_has(&left, (uint8_t)i))
-			p->alphabet[p->nalphabet++] = (uint8_t)i;
+	for (unsigned int i = 0; i < 256; i++) { /* control bytes last */
+		uint8_t b = (uint8_t)(p->limits.numbers ? i : i + 0x20);
+
+		if (byteset_has(&left, b))
+			p->alphabet[p->nalphabet++] = b;
+	}
 }
 
 static const uint32_t *combo(const struct product *p, uint32_t i)

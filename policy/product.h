@@ -56,6 +56,7 @@ typedef int (*product_visit)(void *ctx, const uint32_t *state, const uint32_t *a
 struct product_limits {
 	size_t combinations; /* -E2BIG beyond: no answer rather than a wrong one */
 	size_t length;	     /* what only longer texts reach is not visited; 0: any length */
+	bool numbers;	     /* texts are numbers (addresses): lowest bytes first, not plainest */
 };
 #define PRODUCT_LIMITS_DEFAULT ((struct product_limits){.combinations = 4u << 20})
 
@@ -92,9 +93,10 @@ int lang_compile(enum lang_kind kind, const struct lang_pattern *v, size_t n,
 /* Exactly the paths that canonical_target() can give (policy.h), at any length; slash: with %2F
  * kept. */
 int lang_canonical_path(bool slash, struct table_dfa *ret);
-/* The same behind "METHOD SP": a token (RFC 9110 section 5.6.2) that the proxy does not refuse whatever
- * the policy says.  common: only GET, HEAD, POST, PUT, PATCH, DELETE and OPTIONS, for witnesses that
- * people know. */
+/* "METHOD SP": tokens (RFC 9110 section 5.6.2).  common: only GET, HEAD, POST, PUT, PATCH, DELETE and
+ * OPTIONS, for witnesses that people know. */
+int lang_method(bool common, struct table_dfa *ret);
+/* A method and a canonical path, as the rules' automaton reads them. */
 int lang_canonical_request(bool slash, bool common, struct table_dfa *ret);
 /* Absolute paths as the kernel reports them: no empty, "." or ".." segment, below OSH_PATH_MAX bytes
  * (the length is not in the automaton: product_limits.length). */

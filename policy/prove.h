@@ -8,38 +8,33 @@
  *   script=GLOB|none the script that the executable was asked to run
  *   ancestor=none    no ancestors; ancestor=GLOB: one ancestor at least is like this
  *   tainted=yes|no   started with loader variables or not
- *   host=PATTERN     as in a policy, and also bare '*' and '**'; an IP literal or CIDR
+ *   host=PATTERN     as in a policy, and also *.TLD and **.TLD; an address or network: connections to
+ *                    the address itself
  *   port=N|N-M
- *   method=M  path=GLOB  query.NAME=GLOB
+ *   method=M  path=GLOB
+ *   query.NAME=GLOB  NAME is there, with one value at least like this
  * Left out: any.  A connection that is not inspected allows every method, path and query.
  */
 #pragma once
 
 #include "policy/policy.h"
+#include "policy/witness.h"
 
 struct prove_expr;
 int prove_parse(struct slice text, struct prove_expr **ret, char *why, size_t why_n); /* -EINVAL: why */
 struct prove_expr *prove_expr_free(struct prove_expr *e);
-/* What was meant where the expression is silent, in words: "binary /usr/bin/curl with any script and any
- * ancestors, ...". malloced; NULL: out of memory. */
+static inline void prove_expr_freep(struct prove_expr **e)
+{
+	prove_expr_free(*e);
+}
+/* What was meant, in words, also where the expression is silent: "/usr/bin/curl as the executable, with
+ * any script and any ancestors; any host; ...".  malloced; NULL: out of memory. */
 char *prove_expr_words(const struct prove_expr *e);
 
-/* A request that is decided: everything printable, malloced. */
-struct witness {
-	char *binary, *script; /* script NULL: none */
-	char **ancestors;      /* NULL-terminated, newest first */
-	bool tainted;
-	char *host; /* name or literal */
-	uint16_t port;
-	bool inspected;	     /* else method, path and query are NULL: every request passes */
-	char *method, *path; /* canonical path */
-	char *query;	     /* "k=v&k=v", percent-encoded; NULL: none needed */
-	char *address;	     /* when the difference lies in what host may resolve to; else NULL */
-};
-void witness_done(struct witness *w);
-/* "/usr/bin/curl (below /bin/bash) GET https://host:443/path", one line, malloced. */
-char *witness_words(const struct witness *w);
+/* The executable's pattern; n == 0: any. */
+struct slice prove_expr_binary(const struct prove_expr *e);
 
 /* 0: no such request is allowed; 1: *ret shows one that is; -E2BIG: too complex for an exact answer;
- * -ENOMEM.  A request let through by `enforcement: audit` counts as allowed. */
+ * -EINVAL: a witness was found that the ordinary functions do not bear out (a flaw here; never an
+ * answer); -ENOMEM.  A request let through by `enforcement: audit` counts as allowed. */
 int prove_never(const struct image *img, const struct prove_expr *e, struct witness *ret);

@@ -16,6 +16,7 @@ static const struct subcommand subcommands[] = {
 	{"policy explain", policy_cmd_explain, false},
 	{"policy test", policy_cmd_test, false},
 	{"policy update", policy_cmd_update, true},
+	{"policy prove", policy_cmd_prove, false},
 };
 
 static const char *short_name(const struct subcommand *s)

@@ -192,6 +192,32 @@ static const struct help helps[] = {
 	 "An IPv6 address goes in brackets: [2001:db8::1]:443.\n"
 	 "\n"
 	 "Exit status: 0 done, or nothing to change; 1 refused; 124 timed out.\n"},
+	{"policy prove", "show that no request like this can be allowed, or one that is",
+	 "policy prove FILE --never 'EXPR' [--never ...] [--format text|json]",
+	 "Shows that no request that EXPR describes can be allowed by the policy FILE ('-': standard\n"
+	 "input), or prints one that is, with the line that allows it.  Exact, over all paths, hosts and\n"
+	 "requests there are; nothing is sampled.  EXPR is a list of KEY=VALUE that must all hold:\n"
+	 "\n"
+	 "  binary=GLOB           the executable, with any script and any ancestors\n"
+	 "  script=GLOB|none      the script that it runs\n"
+	 "  ancestor=none|GLOB    no ancestors; or one at least like this\n"
+	 "  tainted=yes|no        started with loader variables, or not\n"
+	 "  host=PATTERN          as in a policy, and also '**.test'; or an address or network, for\n"
+	 "                        connections to the address itself\n"
+	 "  port=N|N-M\n"
+	 "  method=M  path=GLOB\n"
+	 "  query.NAME=GLOB       the parameter is there, with one value at least like this\n"
+	 "\n"
+	 "What is left out may be anything.  A connection that is not inspected counts as allowing every\n"
+	 "method, path and query, and so does audit mode.  Symbolic links in the policy's binaries are\n"
+	 "followed as `run` does.\n"
+	 "\n"
+	 "      --never 'EXPR'    what must never be allowed (repeatable)\n"
+	 "      --format F        text (default) or json\n"
+	 "  -h, --help            this text\n"
+	 "\n"
+	 "Exit status: 0 all proven; 1 something is allowed, too complex for an exact answer, or FILE\n"
+	 "has errors.\n"},
 	{"doctor", "try what this kernel offers, and say how to get what is missing",
 	 "doctor [--format text|json]",
 	 "Tries each thing that osh-enforce is built on, by doing it in a child process and a "
