@@ -124,7 +124,7 @@ static void test_blocks(void **state)
 	      {"binary=/pip method=PUT", "/pip -> h.x.io:443"},
 	      {"binary=/pip method=PUT ancestor=/git", "proven"},
 	      {"binary=/git script=/pip method=PUT", "proven"},
-	      {"binary=/pip method=GET ancestor=/git", "/pip (below /git) GET https://h.x.io:443/"});
+	      {"binary=/pip method=GET ancestor=/git", "/pip (below /git) GET https://a.x.io:443/"});
 }
 
 static void test_audit_and_selectors(void **state)
