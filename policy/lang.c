@@ -220,7 +220,7 @@ int lang_method(bool common, struct table_dfa *ret)
 
 	add_methods(&a, root, common, end);
 	nfa_tag(&a, end, 0);
-	return finish(&a, root, ret);
+	return finish(&a, root, NULL, ret);
 }
 
 int lang_canonical_request(bool slash, bool common, struct table_dfa *ret)
