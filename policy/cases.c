@@ -18,21 +18,27 @@ enum {
 	C_QUERY,
 	C_EXPECT,
 	C_POLICY,
+	C_NEVER,
 	C_COUNT
 };
 
-static const char *const names[C_COUNT] = {"name", "binary", "script", "ancestors", "tainted", "host",
-					   "port", "method", "path",   "query",	    "expect",  "policy"};
+static const char *const names[C_COUNT] = {"name",   "binary", "script", "ancestors", "tainted", "host", "port",
+					   "method", "path",   "query",	 "expect",    "policy",	 "never"};
 
 /* The readers of policies allocate from a policy's arena: this one is a mere vessel.  The tree of nodes is read into the
  * same arena and kept, so that text need not be copied (aliases could make a copy of it large). */
 struct reader {
 	struct policy vessel;
 	struct check c;
+	struct policy_cases *out;
+	size_t nnever;
 };
 
 void policy_cases_done(struct policy_cases *c)
 {
+	for (size_t i = 0; i < c->n; i++)
+		prove_expr_free(c->v[i].expr);
+	free(c->v);
 	arena_done(&c->arena);
 	*c = (struct policy_cases){0};
 }
@@ -179,19 +185,13 @@ static void check_missing(struct check *c, const struct ynode *n, const struct f
 		check_error(c, f[C_QUERY].key, "'query' goes with 'method' and 'path'");
 }
 
-static void read_case(struct check *c, const struct ynode *n, struct policy_case *ret)
+static void read_question(struct check *c, const struct ynode *n, const struct field *f, struct policy_case *ret)
 {
 	static const char *const words[] = {[EXPLAIN_DENY] = "deny", [EXPLAIN_ALLOW] = "allow", [EXPLAIN_AUDIT] = "audit"};
-	struct field f[C_COUNT];
 	unsigned long port = 0;
 	size_t expect = 0;
 
-	ret->line = n->line;
-	ret->col = n->col;
-	if (!check_fields(c, n, "a case", names, C_COUNT, f))
-		return;
 	check_missing(c, n, f);
-	read_text(c, &f[C_NAME], "name", &ret->name);
 	read_text(c, &f[C_POLICY], "policy", &ret->block);
 	read_text(c, &f[C_PATH], "path", &ret->ask.target);
 	if (f[C_BINARY].val)
@@ -214,34 +214,106 @@ static void read_case(struct check *c, const struct ynode *n, struct policy_case
 		ret->expect = (enum explain_decision)expect;
 }
 
-static void read_top(struct check *c, const struct ynode *root, struct policy_cases *ret)
-{
-	static const char *const top[] = {"cases"};
-	struct field f[1];
+/* Beyond what the bytes of a file can hold without aliases. */
+#define CASES_MAX 100000
+#define NEVER_MAX 1000
 
-	if (!check_fields(c, root, "a file of cases", top, ARRAY_LEN(top), f))
+static struct policy_case *add_case(struct reader *r, const struct ynode *n, struct slice name)
+{
+	struct policy_cases *o = r->out;
+
+	if (o->n == CASES_MAX) {
+		check_error(&r->c, n, "more than %d cases", CASES_MAX);
+		return NULL;
+	}
+	if (array_grow(&o->v, &o->cap, o->n + 1, sizeof(*o->v)) < 0) {
+		r->c.oom = true;
+		return NULL;
+	}
+	o->v[o->n] = (struct policy_case){.name = name, .line = n->line, .col = n->col};
+	return &o->v[o->n++];
+}
+
+static void read_expr(struct reader *r, const struct ynode *n, struct slice name)
+{
+	struct policy_case *x;
+	struct slice text;
+	char why[512];
+	int e;
+
+	if (!check_string(&r->c, n, "never", &text))
 		return;
-	if (!f[0].val) {
-		check_error(c, root, "'cases' is missing");
+	if (r->nnever++ == NEVER_MAX)
+		check_error(&r->c, n, "more than %d expressions", NEVER_MAX);
+	x = r->nnever <= NEVER_MAX ? add_case(r, n, name) : NULL;
+	if (!x)
+		return;
+	x->never = text;
+	e = prove_parse(text, &x->expr, why, sizeof(why));
+	if (e == -EINVAL)
+		check_error(&r->c, n, "never: %s", why);
+	else if (e < 0)
+		r->c.oom = true;
+}
+
+/* An expression, or a list of them. */
+static void read_never(struct reader *r, const struct ynode *n, struct slice name)
+{
+	if (n->kind != Y_SEQ)
+		read_expr(r, n, name);
+	else if (check_filled(&r->c, n, "never"))
+		for (uint32_t i = 0; i < n->n; i++)
+			read_expr(r, n->v[i], name);
+}
+
+static void read_case(struct reader *r, const struct ynode *n)
+{
+	struct check *c = &r->c;
+	struct slice name = {NULL, 0};
+	struct field f[C_COUNT];
+	struct policy_case *x;
+
+	if (!check_fields(c, n, "a case", names, C_COUNT, f))
+		return;
+	read_text(c, &f[C_NAME], "name", &name);
+	if (f[C_NEVER].val) {
+		for (int i = C_BINARY; i < C_NEVER; i++)
+			if (f[i].val)
+				check_error(c, f[i].key, "'%s' does not go with 'never'", names[i]);
+		read_never(r, f[C_NEVER].val, name);
 		return;
 	}
-	if (!check_filled(c, f[0].val, "cases"))
+	x = add_case(r, n, name);
+	if (x)
+		read_question(c, n, f, x);
+}
+
+static void read_top(struct reader *r, const struct ynode *root)
+{
+	static const char *const top[] = {"cases", "never"};
+	struct field f[ARRAY_LEN(top)];
+
+	if (!check_fields(&r->c, root, "a file of cases", top, ARRAY_LEN(top), f))
 		return;
-	ret->v = check_alloc(c, f[0].val->n, sizeof(*ret->v));
-	for (uint32_t i = 0; ret->v && i < f[0].val->n; i++)
-		read_case(c, f[0].val->v[i], &ret->v[ret->n++]);
+	if (!f[0].val && !f[1].val)
+		check_error(&r->c, root, "'cases' is missing");
+	if (f[0].val && check_filled(&r->c, f[0].val, "cases"))
+		for (uint32_t i = 0; i < f[0].val->n; i++)
+			read_case(r, f[0].val->v[i]);
+	if (f[1].val)
+		read_never(r, f[1].val, (struct slice){NULL, 0});
 }
 
 int policy_cases_parse(struct slice text, struct policy_diags *diags, struct policy_cases *ret)
 {
-	struct reader r = {.c = {.p = &r.vessel, .d = diags}};
-	size_t before = diags->errors;
 	struct policy_cases cases = {0};
+	struct reader r = {.c = {.p = &r.vessel, .d = diags}, .out = &cases};
+	size_t before = diags->errors;
 	struct ynode *root = NULL;
 	int e = yaml_tree_read(&r.vessel.arena, text, diags, &root);
 
 	if (e == 0 && root)
-		read_top(&r.c, root, &cases);
+		read_top(&r, root);
 	else if (e == 0)
 		diag_add(diags, POLICY_ERROR, 0, 0, "empty: a file of cases begins with 'cases:'");
 	diags_finish(diags);

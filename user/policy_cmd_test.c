@@ -11,6 +11,7 @@
 #include "user/policy_image.h"
 #include "user/safetext.h"
 #include "user/usage.h"
+#include "user/witness_json.h"
 
 #define EXPLAINED_MAX 100 /* failures that are told with what came nearest; the rest with the decision alone */
 
@@ -51,17 +52,26 @@ static int load_cases(const char *path, struct policy_cases *ret)
 
 /* -------------------------------------------------------------------------------- telling -- */
 
+/* "ok: FILE:LINE: NAME", a `never` without a name by its expression; no newline. */
+static void tell(const char *verdict, const char *file, const struct policy_case *c)
+{
+	printf("%s: %s:%d: ", verdict, shown(file), c->line);
+	safetext_print(c->name, stdout);
+	if (!c->never.n)
+		return;
+	fputs(c->name.n ? ": never " : "never ", stdout);
+	safetext_print(c->never, stdout);
+}
+
 static void tell_ok(const char *file, const struct policy_case *c)
 {
-	printf("ok: %s:%d: ", shown(file), c->line);
-	safetext_print(c->name, stdout);
+	tell("ok", file, c);
 	fputc('\n', stdout);
 }
 
 static void tell_failed(const struct run *t, const char *file, const struct policy_case *c, const struct explanation *x)
 {
-	printf("not ok: %s:%d: ", shown(file), c->line);
-	safetext_print(c->name, stdout);
+	tell("not ok", file, c);
 	printf(": expected %s", explain_decision_string(c->expect));
 	if (c->block.n) {
 		fputs(" by policy ", stdout);
@@ -71,19 +81,88 @@ static void tell_failed(const struct run *t, const char *file, const struct poli
 	explain_print(x, &c->ask, shown(t->o->policy), "  ", stdout);
 }
 
-static int tell_json(const struct run *t, const char *file, const struct policy_case *c, bool ok,
-		     const struct explanation *x)
+static json_t *case_json(const char *file, const struct policy_case *c, bool ok)
 {
 	json_t *o = json_object();
 
-	json_object_set_new(o, "file", explain_json_text(slice_str(shown(file))));
+	json_object_set_new(o, "file", json_safe(shown(file)));
 	json_object_set_new(o, "line", json_integer(c->line));
-	json_object_set_new(o, "name", explain_json_text(c->name));
+	json_object_set_new(o, "name", c->name.n ? explain_json_text(c->name) : json_null());
 	json_object_set_new(o, "ok", json_boolean(ok));
+	return o;
+}
+
+static void question_json(const struct run *t, const char *file, const struct policy_case *c, bool ok,
+			  const struct explanation *x)
+{
+	json_t *o = case_json(file, c, ok);
+
 	json_object_set_new(o, "expect", json_string(explain_decision_string(c->expect)));
 	json_object_set_new(o, "policy", c->block.n ? explain_json_text(c->block) : json_null());
 	json_object_set_new(o, "got", explain_json(x));
-	return json_array_append_new(t->list, o) < 0 ? -ENOMEM : 0;
+	json_array_append_new(t->list, o);
+}
+
+/* ---------------------------------------------------------------------------- what must never be -- */
+
+struct proof {
+	int answer; /* of prove_never() */
+	struct witness w;
+	struct decided by;
+};
+
+static const char *no_answer(int r)
+{
+	return r == -E2BIG ? "too complex for an exact answer (narrow the expression)" : strerror(-r);
+}
+
+static void tell_refuted(const struct run *t, const char *file, const struct policy_case *c, const struct proof *p)
+{
+	_cleanup_free_ char *meaning = prove_expr_words(c->expr), *by = NULL;
+
+	tell("not ok", file, c);
+	fputs(p->answer > 0 ? ", but\n" : ": not proven\n", stdout);
+	fputs("  for ", stdout);
+	safetext_print(slice_str(meaning ? meaning : "?"), stdout);
+	fputc('\n', stdout);
+	if (p->answer < 0) {
+		printf("  %s\n", no_answer(p->answer));
+		return;
+	}
+	witness_print("  for example: ", &p->w, stdout);
+	by = decided_words(&t->pi.img, shown(t->o->policy), &p->by);
+	printf("  %s %s\n", p->by.outcome == OUT_AUDIT ? "let through in audit mode, by" : "allowed by", by ? by : "?");
+}
+
+static void proof_json(const struct run *t, const char *file, const struct policy_case *c, const struct proof *p)
+{
+	json_t *o = case_json(file, c, p->answer == 0);
+
+	json_object_set_new(o, "never", explain_json_text(c->never));
+	json_object_set_new(o, "error", p->answer < 0 ? json_string(no_answer(p->answer)) : json_null());
+	json_object_set_new(o, "witness", p->answer > 0 ? witness_json(&p->w) : json_null());
+	json_object_set_new(o, "by", p->answer > 0 ? decided_json(&t->pi.img, &p->by) : json_null());
+	json_array_append_new(t->list, o);
+}
+
+/* What is not proven has failed, whatever the cause. */
+static int run_never(struct run *t, const char *file, const struct policy_case *c)
+{
+	struct proof p = {0};
+
+	p.answer = prove_never(&t->pi.img, c->expr, &p.w);
+	if (p.answer > 0 && witness_decide(&t->pi.img, &p.w, &p.by) < 0)
+		p.answer = -EINVAL;
+	t->passed += p.answer == 0;
+	t->failed += p.answer != 0;
+	if (t->o->json)
+		proof_json(t, file, c, &p);
+	else if (p.answer != 0)
+		tell_refuted(t, file, c, &p);
+	else if (t->o->verbose)
+		tell_ok(file, c);
+	witness_done(&p.w);
+	return p.answer == -ENOMEM ? -ENOMEM : 0;
 }
 
 /* -------------------------------------------------------------------------------- running -- */
@@ -94,7 +173,7 @@ static int explain_case(const struct run *t, const struct policy_case *c, bool w
 	return explain(t->pi.policy, &t->pi.img, &c->ask, words, ret);
 }
 
-static int run_case(struct run *t, const char *file, const struct policy_case *c)
+static int run_question(struct run *t, const char *file, const struct policy_case *c)
 {
 	_cleanup_(explanation_done) struct explanation x = {0};
 	int r = explain_case(t, c, false, &x);
@@ -107,7 +186,7 @@ static int run_case(struct run *t, const char *file, const struct policy_case *c
 	else if (t->failed++ < EXPLAINED_MAX)
 		r = explain_case(t, c, true, &x);
 	if (r == 0 && t->o->json)
-		r = tell_json(t, file, c, ok, &x);
+		question_json(t, file, c, ok, &x);
 	else if (r == 0 && !ok)
 		tell_failed(t, file, c, &x);
 	else if (r == 0 && t->o->verbose)
@@ -120,7 +199,7 @@ static int run_file(struct run *t, const char *file, const struct policy_cases *
 	int r = 0;
 
 	for (size_t i = 0; r == 0 && i < c->n; i++)
-		r = run_case(t, file, &c->v[i]);
+		r = (c->v[i].never.n ? run_never : run_question)(t, file, &c->v[i]);
 	return r;
 }
 

@@ -90,6 +90,10 @@ static void errors(void **state)
 		 "f:1:55: 'tainted' must be true or false, not 'yes'\n"},
 		{"cases: [{name: a, name: b, binary: /b, host: h, port: 1, expect: deny}]",
 		 "f:1:19: duplicate key 'name' (first at line 1)\n"},
+		{"cases: [{name: x, never: port=x, port: 3, expect: deny}]\nnever: []",
+		 "f:1:26: never: port is N or N-M, 1 to 65535\n"
+		 "f:1:34: 'port' does not go with 'never'\nf:1:43: 'expect' does not go with 'never'\n"
+		 "f:2:8: 'never' is an empty list\n"},
 	};
 
 	(void)state;
@@ -99,6 +103,29 @@ static void errors(void **state)
 		if (strcmp(got, v[i].errors) != 0)
 			fail_msg("%s\n--- got\n%s--- wanted\n%s", v[i].text, got, v[i].errors);
 	}
+}
+
+static void never(void **state)
+{
+	static const char text[] = "cases:\n"
+				   "  - {name: n, never: method=DELETE}\n"
+				   "  - {name: m, never: [port=80, host=**.evil.test]}\n"
+				   "never: [path=/x]\n";
+	_cleanup_(policy_cases_done) struct policy_cases c = {0};
+	struct policy_diags d = {0};
+	static const char *const wants[][2] = {
+		{"n", "method=DELETE"}, {"m", "port=80"}, {"m", "host=**.evil.test"}, {"", "path=/x"}};
+
+	(void)state;
+	assert_int_equal(policy_cases_parse(slice_str(text), &d, &c), 0);
+	assert_int_equal(c.n, 4);
+	for (size_t i = 0; i < 4; i++) {
+		assert_true(slice_eq_str(c.v[i].name, wants[i][0]) && slice_eq_str(c.v[i].never, wants[i][1]));
+		assert_non_null(c.v[i].expr);
+	}
+	policy_cases_done(&c);
+	assert_int_equal(policy_cases_parse(SLICE_LIT("never: port=1"), &d, &c), 0);
+	assert_int_equal(c.n, 1);
 }
 
 static void holding(void **state)
@@ -130,6 +157,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(all_fields),
 		cmocka_unit_test(errors),
+		cmocka_unit_test(never),
 		cmocka_unit_test(holding),
 	};
 
