@@ -485,7 +485,8 @@ def as_pattern(fmt):
 
 def part_messages(_):
     said = "\n".join(m for _, _, ms in sections(DATA / "bad.txt") for m in ms)
-    said += "\n" + (TOP / "tests/unit/test_policy_parse.c").read_text()  # what no text file holds: bytes, sizes, depth
+    for f in glob("tests/unit/test_policy_*.c", root_dir=TOP):  # what no text file holds: bytes, sizes, depth
+        said += "\n" + re.sub(r'"\s*\n\s*"', "", (TOP / f).read_text())
     wrong, count = [], 0
     for where, args in sources():
         for fmt in formats(args):

@@ -193,6 +193,55 @@ static void too_many_blocks(void **state)
 	free(text);
 }
 
+static void aliased_ports(void **state)
+{
+	FILE *f;
+	char *text = NULL;
+	size_t n = 0;
+
+	(void)state;
+	f = open_memstream(&text, &n);
+	assert_non_null(f);
+	fprintf(f, "version: 1\nnetwork_policies:\n  b: {binaries: [{path: /a}], endpoints: [\n"
+		   "  &e {host: a.b.c, ports: [54");
+	for (int i = 1; i < 1000; i++)
+		fprintf(f, ",%d", 54 + i);
+	fprintf(f, "]}\n");
+	for (int i = 0; i < 1000; i++)
+		fprintf(f, "  ,*e\n");
+	fprintf(f, "  ]}\n");
+	fclose(f);
+	expect_only((struct slice){(const uint8_t *)text, n},
+		    "4:27: up to here the endpoints have 1001000 ports (at most 1000000)");
+	free(text);
+}
+
+static void aliased_braces(void **state)
+{
+	char path[4001];
+	FILE *f;
+	char *text = NULL;
+	size_t n = 0;
+
+	(void)state;
+	memset(path, 'x', sizeof(path));
+	path[sizeof(path) - 1] = 0;
+	f = open_memstream(&text, &n);
+	assert_non_null(f);
+	fprintf(f,
+		"version: 1\nnetwork_policies:\n  b: {endpoints: [{host: a.b.c, port: 1}], binaries: [\n"
+		"  &x {path: \"/{a,b}{a,b}{a,b}{a,b}{a,b}{a,b}{a,b}{a,b}%s\"}\n", path);
+	for (int i = 0; i < 200; i++)
+		fprintf(f, "  ,*x\n");
+	fprintf(f, "  ]}\n");
+	fclose(f);
+	expect_only((struct slice){(const uint8_t *)text, n},
+		    "4:13: path '/{a,b}{a,b}{a,b}{a,b}{a,b}{a,b}{a,b}{a,b}"
+		    "xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx': "
+		    "the braces up to here multiply to more than 256 MiB of patterns");
+	free(text);
+}
+
 /* ---------------------------------------------------------------------- static sections -- */
 
 static void static_sections(void **state)
@@ -295,6 +344,8 @@ int main(void)
 		cmocka_unit_test(alias_bomb),
 		cmocka_unit_test(many_errors),
 		cmocka_unit_test(too_many_blocks),
+		cmocka_unit_test(aliased_ports),
+		cmocka_unit_test(aliased_braces),
 		cmocka_unit_test(static_sections),
 		cmocka_unit_test(static_differs),
 		cmocka_unit_test(binaries),
