@@ -3,6 +3,7 @@
 #include "user/explain_print.h"
 
 #include "user/safetext.h"
+#include "user/witness_json.h"
 
 #include <stdarg.h>
 
@@ -120,11 +121,6 @@ json_t *explain_json_text(struct slice s)
 	return safe ? json_string(safe) : NULL;
 }
 
-static json_t *text_or_null(const char *s)
-{
-	return s ? explain_json_text(slice_str(s)) : json_null();
-}
-
 static json_t *line_or_null(int n)
 {
 	return n ? json_integer(n) : json_null();
@@ -137,7 +133,7 @@ static json_t *near_json(const struct explanation *x, size_t i)
 
 	json_object_set_new(o, "kind", json_string(near_kind_string(n->kind)));
 	json_object_set_new(o, "line", line_or_null(n->line));
-	json_object_set_new(o, "text", text_or_null(n->text));
+	json_object_set_new(o, "text", json_safe(n->text));
 	return o;
 }
 
@@ -146,7 +142,7 @@ static json_t *strings_json(const char *const *v)
 	json_t *a = v ? json_array() : json_null();
 
 	for (size_t i = 0; v && v[i]; i++)
-		json_array_append_new(a, text_or_null(v[i]));
+		json_array_append_new(a, json_safe(v[i]));
 	return a;
 }
 
@@ -165,22 +161,22 @@ json_t *explain_json(const struct explanation *x)
 	json_object_set_new(o, "layer", json_string(x->request ? "request" : "connect"));
 	json_object_set_new(o, "connection", json_string(connections[x->connection]));
 	json_object_set_new(o, "status", x->status ? json_integer(x->status) : json_null());
-	json_object_set_new(o, "reason", text_or_null(x->reason));
+	json_object_set_new(o, "reason", json_safe(x->reason));
 	json_object_set_new(o, "block", block ? explain_json_text(x->block_key) : json_null());
 	json_object_set_new(o, "name", block ? explain_json_text(x->block_name) : json_null());
 	json_object_set_new(o, "line", line_or_null(explanation_line(x)));
 	json_object_set_new(o, "endpoint_line", line_or_null(x->endpoint_line));
-	json_object_set_new(o, "rule", text_or_null(x->rule));
+	json_object_set_new(o, "rule", json_safe(x->rule));
 	json_object_set_new(o, "rule_line", line_or_null(x->rule_line));
-	json_object_set_new(o, "binary_entry", text_or_null(x->binary));
+	json_object_set_new(o, "binary_entry", json_safe(x->binary));
 	json_object_set_new(o, "binary_line", line_or_null(x->binary_line));
-	json_object_set_new(o, "matched_as", text_or_null(x->binary ? x->binary_as : NULL));
-	json_object_set_new(o, "path", text_or_null(x->path));
+	json_object_set_new(o, "matched_as", json_safe(x->binary ? x->binary_as : NULL));
+	json_object_set_new(o, "path", json_safe(x->path));
 	json_object_set_new(o, "rules", strings_json(x->permits));
 	json_object_set_new(o, "nearest", x->nnearest ? near_json(x, 0) : json_null());
 	for (size_t i = 1; i < x->nnearest; i++)
 		json_array_append_new(also, near_json(x, i));
 	json_object_set_new(o, "also_near", also);
-	json_object_set_new(o, "note", text_or_null(x->note));
+	json_object_set_new(o, "note", json_safe(x->note));
 	return o;
 }

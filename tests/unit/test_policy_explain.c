@@ -225,6 +225,8 @@ static void rules(void **state)
 	nearest_is(NEAR_PATH, 11, "compared with their case");
 	ASK(.method = "POST", .target = "/repos/a/pulls");
 	nearest_is(NEAR_PATH, 11, "agrees with this path up to /repos/a/");
+	ASK(.method = "HEAD", .target = "/gex"); /* what agrees longest, not what comes first */
+	nearest_is(NEAR_PATH, 12, "agrees with this path up to /ge");
 	ASK(.method = "PATCH", .target = "/slash/q/y");
 	nearest_is(NEAR_PATH, 14, "up to /slash/q/");
 	ASK(.method = "OPTIONS", .target = "/nowhere");
