@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# bench.sh: what enforcement costs, as medians and ratios within one run.  `sudo bench/bench.sh`, about two minutes.
+# bench.sh: what enforcement costs, as medians and ratios within one run.  `sudo bench/bench.sh`, about four minutes.
 #
 # Both sides of every comparison run in turn, several rounds, on the same host and against the same server; a figure is
 # the median of the rounds.  Aims are printed beside; a timing never makes this fail.
@@ -8,7 +8,7 @@ set -u
 . "$(dirname "$0")/../scripts/lib.sh"
 need_root
 "$TOP/scripts/deps.sh" build run test || die "could not install what is missing"
-[ -x "$OSH" ] || make -C "$TOP" -j"$(nproc)" all >/dev/null || die "build failed"
+[ -x "$OSH" ] && [ -x "$TOP/build/bench-policy" ] || make -C "$TOP" -j"$(nproc)" all build/bench-policy >/dev/null || die "build failed"
 ROUNDS=${ROUNDS:-9}
 
 user_up sandbox
@@ -134,5 +134,31 @@ for n in 10 1000 10000; do
 	done
 	row "$n endpoints" "$(calc "$(med <"$T/reload")/100" 1) ms" "" "$(head -n 1 <<<"$out")"
 done
+printf '\n'
+row "connect() in the kernel, by size of the policy" "10 hosts" "90000 hosts" "ratio"
+for n in 10 90000; do
+	{ cat "$T/head.yaml"; cat <<EOP
+network_policies:
+  l4:
+    endpoints: [{host: "$IP", port: 5001}]
+    binaries: [{path: $NET}]
+  many:
+    binaries: [{path: $NET}]
+    endpoints: [
+EOP
+	awk -v n=$n 'BEGIN { for (i = 0; i < n; i++) printf "{host: h%05d.example.com, port: 443},\n", i; print "]" }'; } >"$T/hosts$n.yaml"
+	: >"$T/connect.$n"
+done
+for ((i = 0; i < ROUNDS; i++)); do
+	for n in 10 90000; do
+		"${OSHC[@]}" reload "${PFX}a" --policy "$T/hosts$n.yaml" --wait >"$T/reload.err" 2>&1 </dev/null || cat "$T/reload.err"
+		in_ "$NET" connect $IP 5001 4000 >>"$T/connect.$n"
+	done
+done
+compare "$T/connect.10" "$T/connect.90000"
+row "connect() to an allowed L4 endpoint" "$(calc "$A/1000" 2) us" "$(calc "$B/1000" 2) us" "$(calc "$R" 3) (aim: 1 within noise)"
+
+printf '\n'
+"$TOP/build/bench-policy" tables
 printf '\nkernel %s, %s cores, %d rounds\n' "$(uname -r)" "$(nproc)" "$ROUNDS"
 exit 0

@@ -2,8 +2,9 @@
 /*
  * policy.c - what a policy of N rules costs: to compile, and to decide under.
  *
- *     policy tables                     both tables
- *     policy compile [SHAPE [N]]        one row (or all shapes) of the first
+ *     policy tables                     all tables
+ *     policy decide                     the first: decisions
+ *     policy compile [SHAPE [N]]        one row (or all shapes) of the second: compiling
  *     policy text SHAPE N               the policy itself
  *     policy nasty [NAME [BYTES]]       what the worst inputs cost; 1: one was not refused as it should be
  *
@@ -148,6 +149,130 @@ static void compile_table(unsigned int rounds)
 	printf("%-44s %8s %13s %12s\n", "aim", "100000", "1000.0 ms", "256.0 MiB");
 }
 
+/* ------------------------------------------------------------------------------- decide -- */
+
+#define QUESTIONS 8192
+#define BATCHES 41
+
+/* A question that rule number i of the shape answers. */
+struct question {
+	char host[40], path[24];
+	struct dest dest;
+	struct connect_decision connect;
+};
+
+enum subject { CONNECT_TO_HOST, CONNECT_TO_PATTERN, REQUEST_OF_ONE, REQUEST_OF_MANY };
+
+static void question_make(struct question *q, enum subject s, unsigned int i)
+{
+	static const char *const tails[] = {"", "/abc", "/abc", "/ab/x"};
+	static const char *const wild[] = {"h%05u.example.com",	    "abcdef.w%05u.example.com",
+					   "e%05u.example.com",	    "ab.cd.d%05u.example.com",
+					   "f%05u.example.com",	    "a-bcdef.p%05u.exa.com"};
+
+	*q = (struct question){.host = "api.example.com"};
+	if (s == CONNECT_TO_PATTERN)
+		(void)snprintf(q->host, sizeof(q->host), wild[i % ARRAY_LEN(wild)], i);
+	else if (s != REQUEST_OF_ONE)
+		(void)snprintf(q->host, sizeof(q->host), "h%05u.example.com",
+			       s == REQUEST_OF_MANY ? i / 100 : i);
+	(void)snprintf(q->path, sizeof(q->path), "/r%05u%s", i, tails[i / 3 % ARRAY_LEN(tails)]);
+	dest_from_text(&q->dest, slice_str(q->host), 443);
+}
+
+static bool ask_request(const struct image *img, const struct question *q, unsigned int i)
+{
+	static const char *const methods[] = {"GET", "PUT", "POST"};
+	struct request_decision d;
+
+	image_decide_request(img, &q->connect,
+			     &(struct request){slice_str(methods[i % ARRAY_LEN(methods)]),
+					       slice_str(q->path), NULL, 0},
+			     &d);
+	return d.verdict == REQUEST_ALLOW;
+}
+
+/* One batch: ns for each question.  Ends the program when an answer is not the right one. */
+static double ask_all(const struct image *img, const struct block_bits *caller, enum subject s,
+		      struct question *q, const unsigned int *rule)
+{
+	uint64_t start = now_ns();
+	unsigned int good = 0;
+
+	for (unsigned int i = 0; i < QUESTIONS; i++) {
+		if (s >= REQUEST_OF_ONE) {
+			good += ask_request(img, &q[i], rule[i]);
+			continue;
+		}
+		image_decide_connect(img, caller, &q[i].dest, &q[i].connect);
+		good += q[i].connect.verdict == CONNECT_NATIVE;
+	}
+	if (good != QUESTIONS) {
+		fprintf(stderr, "%u of %u answers are wrong\n", QUESTIONS - good, QUESTIONS);
+		exit(1);
+	}
+	return (double)(now_ns() - start) / QUESTIONS;
+}
+
+/* Questions about `asked` of the n rules. */
+static double decide_time(const struct image *img, enum subject s, unsigned int n, unsigned int asked)
+{
+	const struct ident_paths id = {.exe = SLICE_LIT("/b/a")};
+	struct question *q = calloc(QUESTIONS, sizeof(*q));
+	unsigned int *rule = calloc(QUESTIONS, sizeof(*rule));
+	struct block_bits caller;
+	double ns[BATCHES], m;
+
+	if (!q || !rule)
+		abort();
+	image_ident_bits(img, &id, &caller);
+	for (unsigned int i = 0; i < QUESTIONS; i++) {
+		rule[i] = nasty_random(asked) * (n / asked);
+		question_make(&q[i], s, rule[i]);
+		image_decide_connect(img, &caller, &q[i].dest, &q[i].connect);
+	}
+	for (unsigned int b = 0; b < BATCHES; b++)
+		ns[b] = ask_all(img, &caller, s, q, rule);
+	m = median(ns, BATCHES);
+	free(q);
+	free(rule);
+	return m;
+}
+
+static void decide_table(void)
+{
+	static const struct {
+		const char *what, *shape;
+		enum subject subject;
+	} rows[] = {
+		{"request, rules of one endpoint", "rules", REQUEST_OF_ONE},
+		{"request, a hundred rules for each host", "spread", REQUEST_OF_MANY},
+		{"connect, hosts", "hosts", CONNECT_TO_HOST},
+		{"connect, half of the hosts patterns", "wild", CONNECT_TO_PATTERN},
+	};
+
+	printf("%-44s %8s %20s %8s %20s %8s\n", "decide, in user space", "number", "all asked",
+	       "ratio", "ten of them asked", "ratio");
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		double all0 = 0, ten0 = 0;
+
+		for (unsigned int n = 10; n <= 100000; n *= 10) {
+			struct image img;
+			double ms, all, ten;
+			uint8_t *image = compile(find_shape(rows[i].shape), n, &img, &ms);
+
+			all = decide_time(&img, rows[i].subject, n, n);
+			ten = decide_time(&img, rows[i].subject, n, 10);
+			all0 = n == 10 ? all : all0;
+			ten0 = n == 10 ? ten : ten0;
+			printf("%-44s %8u %17.0f ns %8.2f %17.0f ns %8.2f\n", rows[i].what, n, all,
+			       all / all0, ten, ten / ten0);
+			free(image);
+		}
+	}
+	printf("%-44s %8s %20s\n", "aim", "100000", "1000 ns");
+}
+
 /* -------------------------------------------------------------------------------- nasty -- */
 
 #define NASTY_MEMORY (512ul << 20)
@@ -227,7 +352,11 @@ int main(int argc, char **argv)
 	} else if (strcmp(what, "nasty") == 0) {
 		return nasty(argc > 2 ? argv[2] : NULL, argc > 3 ? n : POLICY_TEXT_MAX);
 	} else if (strcmp(what, "tables") == 0) {
+		decide_table();
+		printf("\n");
 		compile_table(5);
+	} else if (strcmp(what, "decide") == 0) {
+		decide_table();
 	} else {
 		return 2;
 	}

@@ -9,6 +9,8 @@
 
 /* ------------------------------------------------------------------------------- honest -- */
 
+/* Numbers have five digits, so that what is asked is of one length, however many there are. */
+
 static void text_head(FILE *f, const char *binaries)
 {
 	fprintf(f, "version: 1\nnetwork_policies:\n  a:\n");
@@ -21,15 +23,15 @@ static void text_hosts(FILE *f, unsigned int n)
 	text_head(f, "/b/a");
 	fprintf(f, "    endpoints: [\n");
 	for (unsigned int i = 0; i < n; i++)
-		fprintf(f, "{host: h%u.example.com, port: 443},\n", i);
+		fprintf(f, "{host: h%05u.example.com, port: 443},\n", i);
 	fprintf(f, "]\n");
 }
 
 /* Half of the hosts are patterns. */
 static void text_wild(FILE *f, unsigned int n)
 {
-	static const char *const forms[] = {"h%u.example.com", "*.w%u.example.com", "e%u.example.com",
-					    "**.d%u.example.com", "f%u.example.com", "a-*.p%u.exa.com"};
+	static const char *const forms[] = {"h%05u.example.com", "*.w%05u.example.com", "e%05u.example.com",
+					    "**.d%05u.example.com", "f%05u.example.com", "a-*.p%05u.exa.com"};
 
 	text_head(f, "/b/a");
 	fprintf(f, "    endpoints: [\n");
@@ -46,7 +48,7 @@ static void text_rule(FILE *f, unsigned int i)
 	static const char *const methods[] = {"GET", "PUT", "POST"};
 	static const char *const tails[] = {"", "/*", "/**", "/*/x"};
 
-	fprintf(f, "{allow: {method: %s,path: /r%u%s}},\n", methods[i % ARRAY_LEN(methods)], i,
+	fprintf(f, "{allow: {method: %s,path: /r%05u%s}},\n", methods[i % ARRAY_LEN(methods)], i,
 		tails[i / 3 % ARRAY_LEN(tails)]);
 }
 
@@ -67,7 +69,7 @@ static void text_spread(FILE *f, unsigned int n)
 	fprintf(f, "    endpoints: [\n");
 	for (unsigned int i = 0; i < n; i++) {
 		if (i % 100 == 0)
-			fprintf(f, "%s{host: h%u.example.com, port: 443, protocol: rest, rules: [\n",
+			fprintf(f, "%s{host: h%05u.example.com, port: 443, protocol: rest, rules: [\n",
 				i ? "]},\n" : "", i / 100);
 		text_rule(f, i);
 	}
@@ -80,7 +82,7 @@ static void text_binaries(FILE *f, unsigned int n)
 	text_head(f, NULL);
 	fprintf(f, "    endpoints: [{host: a.example.com, port: 443}]\n    binaries: [\n");
 	for (unsigned int i = 0; i < n; i++)
-		fprintf(f, i % 10 ? "{path: /usr/local/bin/b%u},\n" : "{path: '/opt/*/bin/b%u'},\n", i);
+		fprintf(f, i % 10 ? "{path: /usr/local/bin/b%05u},\n" : "{path: '/opt/*/bin/b%05u'},\n", i);
 	fprintf(f, "]\n");
 }
 
