@@ -50,6 +50,10 @@ $(B)/%.bpf.o: bpf/%.bpf.c $(wildcard bpf/*.h) $(B)/vmlinux.h
 	@mkdir -p $(@D)
 	$(CLANG) $(BPF_CFLAGS) -c $< -o $@.tmp
 	llvm-strip -g $@.tmp && mv $@.tmp $@
+$(B)/%.bpf.o: tests/bpf/%.bpf.c $(wildcard tests/bpf/*.h) $(wildcard bpf/*.h) $(B)/vmlinux.h
+	@mkdir -p $(@D)
+	$(CLANG) $(BPF_CFLAGS) -c $< -o $@.tmp
+	llvm-strip -g $@.tmp && mv $@.tmp $@
 $(B)/%.skel.h: $(B)/%.bpf.o
 	$(BPFTOOL) gen skeleton $< name $*_bpf > $@.tmp && mv $@.tmp $@
 
@@ -101,6 +105,8 @@ $(B)/unit/test_proxy_%: $(B)/tests/unit/test_proxy_%.o $(B)/libproxy.a $(B)/libp
 $(B)/unit/test_user_%: $(B)/tests/unit/test_user_%.o $(B)/libuser.a $(B)/proxy/loop.o $(B)/libpolicy.a
 	@mkdir -p $(@D)
 	$(CC) $(LDFLAGS_ALL) -o $@ $^ $(USER_LIBS) -lcmocka
+
+$(B)/tests/unit/test_user_image_walk.o: $(B)/image_walk.skel.h
 
 # --- fuzz: tests/fuzz/fuzz_{policy,proxy}_NAME.c with corpus tests/fuzz/corpus/{policy,proxy}_NAME/ ---
 FUZZ_SRC := $(wildcard tests/fuzz/fuzz_*.c)
