@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# deps.sh [build|run|test]...: installs, on Debian 12, what the named groups need and the machine lacks.
+# deps.sh [build|run|test|guest]...: installs, on Debian 12, what the named groups need and the machine lacks.
 #
 # Tools are looked for by command, so one that did not come from Debian (a newer node, say) is used as it is; libraries
 # by package.  Nothing missing: no network, a fraction of a second.  No service is started by what is installed.
@@ -51,6 +51,13 @@ needs() {
 	test dnsmasq-base dnsmasq
 	test strace strace
 	test bubblewrap bwrap
+	guest qemu-system-x86 qemu-system-x86_64
+	guest busybox-static busybox
+	guest cpio cpio
+	guest kmod depmod
+	guest e2fsprogs mke2fs
+	guest xz-utils xz
+	guest gawk gawk
 	NEEDS
 }
 

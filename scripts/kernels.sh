@@ -1,0 +1,194 @@
+#!/usr/bin/env bash
+# kernels.sh: the tests on other kernels, in QEMU guests.
+#
+#     sudo scripts/kernels.sh [--kernel 6.1|6.12]... [--lsm on|off]... [--jobs N] [--keep-logs DIR] [--list] [CHECK...]
+#
+# Boots Debian's cloud kernels (TCG: no KVM is needed) with BPF LSM on and again off (lsm= on the kernel command
+# line) and runs there the binaries built here: unit tests, end-to-end tests, containment tests.  CHECK: only these
+# (names as --list shows them, or beginnings of such).  Prints one table: kernel, layer, passed, failed, limits; ends
+# with `N passed, N failed` over all.  Installs what is missing.  Downloads and images are kept in build/kernels.
+#
+# A guest has a disk with the tools that the tests need (copied from the packages installed here), one with this
+# repository and its build, and no network card.  Both are opened as snapshots: nothing that a guest does is kept.
+set -u
+TOP=$(cd "$(dirname "$0")/.." && pwd)
+cd "$TOP" || exit 1
+exec </dev/null
+PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
+LIMIT=${OSHT_GUEST_LIMIT:-5400} # seconds for one guest
+MEMORY=${OSHT_GUEST_MEMORY:-2048}
+W=$TOP/build/kernels
+
+# Name of a kernel line, and the package that Debian keeps pointing at its newest kernel.
+declare -A META=([6.1]=linux-image-cloud-amd64 [6.12]=linux-image-6.12-cloud-amd64)
+
+usage() { sed -n '2,8s/^# \{0,1\}//p' "$0"; exit 2; }
+die() { printf 'kernels.sh: %s\n' "$*" >&2; exit 1; }
+KERNELS=() LSMS=() ONLY=() KEEP='' LIST=0
+while [ $# -gt 0 ]; do
+	case $1 in
+	--kernel) KERNELS+=("${2:-}"); [ -n "${META[${2:-}]:-}" ] || usage; shift ;;
+	--lsm) LSMS+=("${2:-}"); case ${2:-} in on | off) ;; *) usage ;; esac; shift ;;
+	--keep-logs) KEEP=${2:-}; [ -n "$KEEP" ] || usage; shift ;;
+	--list) LIST=1 ;;
+	-*) usage ;;
+	*) ONLY+=("$1") ;;
+	esac
+	shift
+done
+[ ${#KERNELS[@]} -gt 0 ] || KERNELS=(6.1 6.12)
+[ ${#LSMS[@]} -gt 0 ] || LSMS=(on off)
+if [ $LIST = 1 ]; then exec bash tests/kernels/guest.sh --list; fi
+[ "$(id -u)" = 0 ] || die "run as root: sudo $0"
+[ "$(uname -m)" = x86_64 ] || die "the guests are x86_64 kernels; this machine is $(uname -m)"
+
+LOGS=${KEEP:-$(mktemp -d)}
+mkdir -p "$LOGS" "$W"
+QEMU='' STAGE=''
+leave() {
+	trap '' INT TERM HUP
+	[ -z "$QEMU" ] || { kill "$QEMU" 2>/dev/null; wait "$QEMU" 2>/dev/null; }
+	[ -z "$STAGE" ] || rm -rf "$STAGE"
+	[ -n "$KEEP" ] || rm -rf "$LOGS"
+}
+trap leave EXIT
+trap 'exit 130' INT
+trap 'exit 143' TERM
+trap 'exit 129' HUP
+
+# --- kernels ---------------------------------------------------------------------------------------------------
+# kernel_get LINE: KVER, and its vmlinuz and modules below $W/LINE.
+kernel_get() {
+	local line=$1 package dir=$W/$1
+	package=$(apt-cache depends "${META[$line]}" | awk '$1 == "Depends:" {print $2; exit}')
+	[ -n "$package" ] || die "Debian names no kernel as ${META[$line]}"
+	if [ "$(cat "$dir/package" 2>/dev/null)" != "$package" ]; then
+		printf 'kernel %s: %s\n' "$line" "$package"
+		rm -rf "$dir" && mkdir -p "$dir" || exit 1
+		(cd "$dir" && apt-get download -q "$package" >"$LOGS/download.log" 2>&1 && dpkg -x ./*.deb . && rm -f ./*.deb) ||
+			die "cannot download $package"
+		depmod -b "$dir" "$(ls "$dir/lib/modules")" || die "depmod"
+		initramfs "$dir" || die "cannot make the initramfs of $line"
+		echo "$package" >"$dir/package"
+	fi
+}
+# initramfs DIR: busybox, what finds a virtio disk, and tests/kernels/init.
+initramfs() {
+	local dir=$1 kver m modules
+	kver=$(ls "$dir/lib/modules")
+	STAGE=$(mktemp -d)
+	mkdir -p "$STAGE"/{bin,m,dev,proc,sys,root}
+	cp "$(type -P busybox)" "$STAGE/bin/busybox"
+	modules=$(modprobe -d "$dir" -S "$kver" --show-depends -a virtio_pci virtio_blk | awk '$1 == "insmod" {print $2}')
+	for m in $modules; do
+		case $m in
+		*.xz) xz -dc "$m" >"$STAGE/m/$(basename "$m" .xz)" ;;
+		*) cp "$m" "$STAGE/m/" ;;
+		esac || return 1
+		echo "$(basename "$m" .xz)" >>"$STAGE/m/order"
+	done
+	cp tests/kernels/init "$STAGE/init"
+	(cd "$STAGE" && find . | cpio -o -H newc --quiet | gzip -1) >"$dir/initrd" || return 1
+	rm -rf "$STAGE"
+	STAGE=''
+}
+
+# --- disks -----------------------------------------------------------------------------------------------------
+# Packages whose files a guest needs: what the tests need, and all that these depend on.
+guest_packages() {
+	local roots libs essential
+	essential=$(dpkg-query -W -f '${Essential} ${Package}\n' | awk '$1 == "yes" {print $2}')
+	libs=$(ldd build/osh-enforce build/osh-enforce-proxy build/san/unit/test_* | awk '$2 == "=>" {print $3}' | sort -u |
+		xargs -r realpath | xargs -r dpkg-query -S 2>/dev/null | sed 's/:.*//' | sort -u)
+	roots=$(awk '$1 == "run" || $1 == "test" {print $2}' <(sed -n '/NEEDS/,/NEEDS/p' scripts/deps.sh) | grep -vE 'libclang-rt')
+	apt-cache depends --recurse --installed --no-recommends --no-suggests --no-conflicts --no-breaks --no-replaces \
+		--no-enhances $essential gawk passwd mount kmod gcc libc6-dev make $libs $roots | grep -E '^[a-z0-9]' | sort -u
+}
+# disk FILE SIZE DIR: an ext4 image of a directory.
+disk() { rm -f "$1" && mke2fs -q -t ext4 -O ^has_journal -m 0 -d "$3" "$1" "$2" 2>&1 | grep -v "^Creating regular file"; [ "${PIPESTATUS[0]}" = 0 ]; }
+
+# The disk with the tools; made again when a package in it changed.
+tools_disk() {
+	local list=$W/packages.now line
+	guest_packages >"$W/names" || return 1
+	# shellcheck disable=SC2046
+	dpkg-query -W -f '${db:Status-Abbrev} ${Package} ${Version}\n' $(cat "$W/names") 2>/dev/null | grep '^ii' >"$list"
+	cat "$W"/*/package >>"$list" 2>/dev/null
+	cmp -s "$list" "$W/packages" && [ -e "$W/tools.img" ] && return 0
+	printf 'disk of tools: %s packages\n' "$(wc -l <"$list")"
+	STAGE=$(mktemp -d -p "$W")
+	mkdir -p "$STAGE"/{proc,sys,dev,run,tmp,root,home,mnt,osh,var/tmp,var/lib,var/log,var/cache,usr/lib/modules}
+	chmod 1777 "$STAGE/tmp" "$STAGE/var/tmp"
+	# shellcheck disable=SC2046
+	{
+		dpkg -L $(awk '{print $2}' "$list" | grep -vE '^linux-image') 2>/dev/null
+		find /usr/bin /usr/sbin -type l
+		[ ! -d /usr/lib/node_modules ] || find /usr/lib/node_modules
+	} | grep '^/' | grep -vE '^/usr/share/(doc|man|locale|info|lintian)/' | sed -E 's#^/(bin|sbin|lib|lib32|lib64)(/|$)#/usr/\1\2#' |
+		sort -u | tar -C / --no-recursion --ignore-failed-read -cf - -T - 2>/dev/null | tar -C "$STAGE" -xf - || return 1
+	for line in bin sbin lib lib64; do ln -sfn "usr/$line" "$STAGE/$line"; done
+	cp -a /etc "$STAGE/" && rm -f "$STAGE/etc/resolv.conf" "$STAGE/etc/mtab"
+	for line in "$W"/*/lib/modules/*; do cp -a "$line" "$STAGE/usr/lib/modules/"; done
+	disk "$W/tools.img" 6G "$STAGE" || return 1
+	rm -rf "$STAGE"
+	STAGE=''
+	mv "$list" "$W/packages"
+}
+# The disk with this repository and what was built from it.
+project_disk() {
+	STAGE=$(mktemp -d -p "$W")
+	git ls-files -z -co --exclude-standard | tar --null -T - -cf - | tar -C "$STAGE" -xf - &&
+		mkdir -p "$STAGE/build/san/unit" && cp build/osh-enforce build/osh-enforce-proxy "$STAGE/build/" &&
+		cp build/san/unit/test_* "$STAGE/build/san/unit/" && chown -R 0:0 "$STAGE" && disk "$W/project.img" 2G "$STAGE" || return 1
+	rm -rf "$STAGE"
+	STAGE=''
+}
+
+# --- one guest -------------------------------------------------------------------------------------------------
+# guest LINE LSM: results in $LOGS/LINE-LSM.log.
+guest() {
+	local dir=$W/$1 log=$LOGS/$1-lsm-$2.log modules=landlock,lockdown,yama
+	[ "$2" = off ] || modules+=,bpf
+	timeout --kill-after=10 "$LIMIT" qemu-system-x86_64 -accel tcg,thread=multi -cpu max -smp 2 -m "$MEMORY" -nographic \
+		-no-reboot -nic none -kernel "$dir"/boot/vmlinuz-* -initrd "$dir/initrd" \
+		-append "console=ttyS0 quiet panic=-1 lsm=$modules osht_lsm=$2 -- ${ONLY[*]}" \
+		-drive "file=$W/tools.img,if=virtio,format=raw,snapshot=on" \
+		-drive "file=$W/project.img,if=virtio,format=raw,snapshot=on" >"$log" 2>&1 &
+	QEMU=$!
+	wait "$QEMU"
+	QEMU=''
+}
+# report LINE LSM: a row of the table for each layer that the guest's log names.  RESULT layer passed failed limits
+PASSED=0 FAILED=0 LIMITS=0
+report() {
+	local log=$LOGS/$1-lsm-$2.log layer p f l any=0
+	while read -r _ layer p f l; do
+		any=1
+		printf '%-6s %-8s %-22s %6d %6d %6d\n' "$1" "$2" "$layer" "$p" "$f" "$l"
+		PASSED=$((PASSED + p)) FAILED=$((FAILED + f)) LIMITS=$((LIMITS + l))
+	done < <(tr -d '\r' <"$log" | grep -E '^RESULT [^ ]+ [0-9]+ [0-9]+ [0-9]+$')
+	tr -d '\r' <"$log" | grep -A 12 -E '^(not ok|FAILED|ESCAPED)' | cut -c 1-200 | sed 's/^/    /'
+	if [ $any = 0 ] || ! grep -q '^END OF GUEST' <(tr -d '\r' <"$log"); then
+		printf '%-6s %-8s the guest did not end by itself:\n' "$1" "$2"
+		tail -n 25 "$log" | sed 's/^/    | /'
+		FAILED=$((FAILED + 1))
+	fi
+}
+
+scripts/deps.sh build run test guest || die "packages are missing"
+make -s -j"$(nproc)" all || die "the build fails"
+make -s -j"$(nproc)" B=build/san OPT="-O1 -g" SAN="-fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer" \
+	unit-build >"$LOGS/unit-build.log" 2>&1 || die "the unit tests do not build: $(tail -n 5 "$LOGS/unit-build.log")"
+for k in "${KERNELS[@]}"; do kernel_get "$k"; done
+tools_disk || die "cannot make the disk of tools"
+project_disk || die "cannot make the project's disk"
+printf '%-6s %-8s %-22s %6s %6s %6s\n' kernel 'BPF LSM' layer passed failed limit
+for k in "${KERNELS[@]}"; do
+	for l in "${LSMS[@]}"; do
+		guest "$k" "$l"
+		report "$k" "$l"
+	done
+done
+printf '%d limits (documented)\n' "$LIMITS"
+printf '%d passed, %d failed\n' "$PASSED" "$FAILED"
+[ "$FAILED" = 0 ] && [ "$PASSED" -gt 0 ]

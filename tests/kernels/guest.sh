@@ -1,0 +1,72 @@
+#!/bin/bash
+# guest.sh: process 1 of a guest (scripts/kernels.sh): mounts what a host has, runs the tests, powers off.
+#
+# Each test ends in a line `RESULT NAME PASSED FAILED LIMITS` on the console; what failed is shown before it.
+#     guest.sh --list      names of the tests
+#     guest.sh [CHECK...]  only these, or those whose names begin so
+TOP=$(cd "$(dirname "$0")/../.." && pwd)
+cd "$TOP" || exit 1
+CHECKS=(unit)
+for t in tests/e2e/[0-9]*.sh; do t=${t##*/}; CHECKS+=("${t%.sh}"); done
+[ ! -x tests/containment/run.sh ] || CHECKS+=(containment)
+if [ "${1:-}" = --list ]; then printf '%s\n' "${CHECKS[@]}"; exit 0; fi
+[ $$ = 1 ] || { echo "guest.sh: runs as process 1 of a guest" >&2; exit 1; }
+
+export PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin HOME=/root LC_ALL=C.UTF-8 TERM=dumb
+export OSHT_GUEST=1 OSHT_SLOW=10
+host_like() {
+	mount -t tmpfs -o mode=755 run /run
+	mkdir -p /run/lock
+	mount -t tmpfs -o mode=1777 tmp /tmp
+	mkdir -p /dev/pts /dev/shm
+	mount -t devpts -o mode=620,ptmxmode=666 devpts /dev/pts
+	mount -t tmpfs -o mode=1777 shm /dev/shm
+	ln -sf /proc/self/fd /dev/fd
+	ln -sf pts/ptmx /dev/ptmx 2>/dev/null
+	mount -t cgroup2 cgroup2 /sys/fs/cgroup
+	mount -t bpf bpf /sys/fs/bpf
+	mount -t tracefs tracefs /sys/kernel/tracing 2>/dev/null
+	mount -t securityfs securityfs /sys/kernel/security 2>/dev/null
+	modprobe -a inet_diag tcp_diag udp_diag veth overlay 2>/dev/null
+	ip link set lo up
+	hostname guest
+	chown -R 0:0 /root
+	date -s @"$(stat -c %Y build/osh-enforce)" >/dev/null 2>&1
+}
+chosen() {
+	local o
+	[ ${#ONLY[@]} -gt 0 ] || return 0
+	for o in "${ONLY[@]}"; do case $1 in "$o"*) return 0 ;; esac; done
+	return 1
+}
+# one NAME COMMAND...: its last `N passed, N failed` line counts, and its lines that begin with LIMIT.
+one() {
+	local name=$1 log=/tmp/$1.log line p f rc; shift
+	timeout -k 10 "${OSHT_LIMIT:-1800}" "$@" >"$log" 2>&1 </dev/null
+	rc=$?
+	line=$(grep -E '^[0-9]+ passed, [0-9]+ failed$' "$log" | tail -n 1)
+	if [ -n "$line" ]; then
+		read -r p _ f _ <<<"$line"
+	else
+		p=$(grep -c '^ok - ' "$log") f=$(grep -c '^not ok - ' "$log")
+	fi
+	if [ $rc != 0 ] && { [ "$f" = 0 ] || [ -z "$line" ]; }; then f=$((f + 1)); fi
+	[ "$f" = 0 ] || { grep -A 10 -E '^not ok|^FAILED|ESCAPED' "$log" | head -n 400; [ -n "$line" ] || tail -n 15 "$log"; }
+	printf 'RESULT %s %d %d %d\n' "$name" "$p" "$f" "$(grep -c '^LIMIT' "$log")"
+}
+
+ONLY=("$@")
+host_like
+printf 'guest: %s, %s\n' "$(uname -r)" "$(cat /sys/kernel/security/lsm 2>/dev/null)"
+for c in "${CHECKS[@]}"; do
+	chosen "$c" || continue
+	case $c in
+	unit) one unit scripts/unit.sh build/san/unit/test_* ;;
+	containment) one containment tests/containment/run.sh ;;
+	*) one "$c" bash "tests/e2e/$c.sh" ;;
+	esac
+done
+echo "END OF GUEST"
+sync
+echo o >/proc/sysrq-trigger
+sleep 60
