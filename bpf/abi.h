@@ -215,6 +215,8 @@ _Static_assert(sizeof(struct osh_img_hdr) == 128, "abi");
 	X("BUN_INSPECT_NOTIFY")
 #define OSH_TAINT_ENV_TOO_LONG 255 /* osh_ident.taint: environment longer than the hook scans */
 #define OSH_TAINT_ENV_UNREADABLE 254
+#define OSH_TAINT_CODE 253   /* code mapped from a file that the agent may write (BPF LSM) */
+#define OSH_TAINT_TRACED 252 /* traced, or its memory opened for writing (BPF LSM) */
 
 /* Variables that put code into an interpreter: they take the script part of the identity.  A '*' at the end: every
  * variable that begins so. */
@@ -249,9 +251,12 @@ _Static_assert(sizeof(struct osh_ident) == 80, "abi");
 
 /* Union of the blocks that an identity matches under generation gen; filled on first use. */
 struct osh_bits_cache {
-	__u64 gen; /* written last; 0: empty */
+	__u64 gen; /* OSH_BITS_TAG(); written last; 0: empty */
 	__u64 bits[OSH_BLOCK_WORDS];
 };
+
+/* A record may become tainted while it lives: then what was cached for it counts no more. */
+#define OSH_BITS_TAG(gen, taint) ((__u64)(gen) << 1 | ((taint) != 0))
 
 /* What a table's entry gave under a generation.  An entry that was just removed may be another's memory already (the
  * tables are not preallocated), so the value names its owner in the same 64-bit store. */
@@ -387,6 +392,8 @@ enum osh_reason {
 	OSH_R_NO_POLICY,      /* no policy loaded yet: "no policy loaded" */
 	OSH_R_BIND,	      /* "port reserved by the host" */
 	OSH_R_SOCKOPT,	      /* "socket option not allowed (N)": aux the option, proto the level */
+	OSH_R_UNIX,	      /* "unix socket not allowed" */
+	OSH_R_OUTSIDE,	      /* "process outside the sandbox" */
 	OSH_R_NO_PROXY,	      /* "the proxy is not there": its listener is gone or somebody else's */
 };
 
@@ -395,6 +402,8 @@ enum osh_event_kind {
 	OSH_EV_SOCKET = 2,  /* socket() refused by sock_create */
 	OSH_EV_BIND = 3,
 	OSH_EV_SOCKOPT = 4,
+	OSH_EV_UNIX = 6,   /* a Unix socket of somebody outside */
+	OSH_EV_PROCESS = 7, /* a signal to, or the memory of, a process outside */
 	OSH_EV_LATE = 5, /* not for the log: a native connect crossed a swap, its socket is only now in the kernel's tables */
 };
 

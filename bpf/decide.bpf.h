@@ -89,6 +89,7 @@ struct bits_ctx {
 	__u64 cur;
 	__u32 tgid;
 	__u32 binset_off;
+	__u64 tainted; /* one look for all paths */
 	__u64 bits[OSH_BLOCK_WORDS];
 };
 
@@ -112,7 +113,7 @@ static long bits_step(__u32 i, void *arg)
 	s = img_at(img, c->binset_off + set * sizeof(*s), sizeof(*s));
 	if (!s)
 		return 0;
-	if (r->id.taint)
+	if (c->tainted)
 		w = i < 2 ? s->tself : s->tanc;
 	else
 		w = i < 2 ? s->self : s->anc;
@@ -126,10 +127,10 @@ static __always_inline void caller_bits(struct osh_proc *r, __u32 tgid, __u64 cu
 					struct bits_ctx *c)
 {
 	__u32 slot = OSH_CURRENT_SLOT(cur);
-	__u64 gen = OSH_CURRENT_GEN(cur);
+	__u64 tag = OSH_BITS_TAG(OSH_CURRENT_GEN(cur), r->id.taint);
 	const struct osh_img_hdr *h;
 
-	if (r->cache[slot].gen == gen) {
+	if (r->cache[slot].gen == tag) {
 		for (int k = 0; k < OSH_BLOCK_WORDS; k++)
 			c->bits[k] = r->cache[slot].bits[k];
 		return;
@@ -140,12 +141,13 @@ static __always_inline void caller_bits(struct osh_proc *r, __u32 tgid, __u64 cu
 		return;
 	c->cur = cur;
 	c->tgid = tgid;
+	c->tainted = tag & 1;
 	c->binset_off = h->binset_off;
 	bpf_loop(2 + OSH_ANCESTORS_MAX, bits_step, c, 0);
 	for (int k = 0; k < OSH_BLOCK_WORDS; k++)
 		r->cache[slot].bits[k] = c->bits[k];
 	barrier_store();
-	r->cache[slot].gen = gen;
+	r->cache[slot].gen = tag;
 }
 
 static long name_step(__u32 i, void *arg)

@@ -19,6 +19,7 @@
  *   cgroup_skb/ingress                 proxy            who asks the resolver
  *   cgroup/connect4/6, sendmsg4/6,     proxy            never-allowed ranges and the host refused to the proxy too
  *   cgroup_skb/egress
+ *   lsm/...                            global           where BPF LSM loads (lsm.bpf.h)
  *
  * Everything fails closed: what is missing (record, image, name, storage, room in a table) denies.
  */
@@ -1078,3 +1079,5 @@ int proxy_sendmsg6(struct bpf_sock_addr *ctx)
 {
 	return proxy_sends(ctx, true);
 }
+
+#include "bpf/lsm.bpf.h"

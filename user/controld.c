@@ -89,11 +89,12 @@ static json_t *layers(const struct supervisor *s)
 {
 	const char *walls = s->init.ready ? "proven at start" : "not built";
 	int abi = landlock_abi();
+	const char *missing = kernel_lsm_missing(s->kernel);
 	char landlock[48] = "not in this kernel";
 
 	if (abi > 0)
 		snprintf(landlock, sizeof(landlock), "ABI %d", abi);
-	return json_pack("{s:s,s:s,s:s,s:s,s:s}", "ebpf", walls, "mounts", walls, "seccomp", walls, "landlock", landlock,
+	return json_pack("{s:s,s:s,s:s,s:s,s:s,s:s}", "ebpf", walls, "bpf-lsm", missing ? missing : "proven at start", "mounts", walls, "seccomp", walls, "landlock", landlock,
 			 "proxy", s->proxy.ready ? "running" : "being restarted");
 }
 

@@ -88,6 +88,10 @@ static const char *taint_name(uint32_t t)
 		return "environment too long to check";
 	if (t == OSH_TAINT_ENV_UNREADABLE)
 		return "environment unreadable";
+	if (t == OSH_TAINT_CODE)
+		return "code from a file that it may write";
+	if (t == OSH_TAINT_TRACED)
+		return "traced";
 	return t && t <= ARRAY_LEN(names) ? names[t - 1] : "unknown";
 }
 
@@ -176,6 +180,10 @@ static const char *reason_text(struct text *t, const struct osh_event *e, const 
 	case OSH_R_SOCKOPT:
 		snprintf(t->reason, sizeof(t->reason), "socket option not allowed (%s)", option_name(e->proto, e->aux));
 		return t->reason;
+	case OSH_R_UNIX:
+		return "unix socket not allowed";
+	case OSH_R_OUTSIDE:
+		return "process outside the sandbox";
 	case OSH_R_NO_PROXY:
 		return "the proxy is not there";
 	}
@@ -193,6 +201,10 @@ static const char *kind_name(uint32_t kind)
 		return "bind";
 	case OSH_EV_SOCKOPT:
 		return "sockopt";
+	case OSH_EV_UNIX:
+		return "unix";
+	case OSH_EV_PROCESS:
+		return "process";
 	}
 	return "event";
 }

@@ -7,6 +7,7 @@
  */
 #include "user/kernel.h"
 #include "user/kernel_btf.h"
+#include "user/kernel_lsm.h"
 
 #pragma GCC diagnostic push
 #pragma GCC diagnostic ignored "-Wsign-conversion"
@@ -35,6 +36,8 @@ struct kernel {
 	bool publishing;
 	uint32_t publish_slot;
 	int publish_fd, publish_result;
+	const char *lsm_missing; /* NULL: the layer is live, or to be tried */
+	char lsm_text[160];
 	struct known_path *known; /* KNOWN_PATHS of them, by path id, which is never given to another path */
 };
 
@@ -79,6 +82,7 @@ static void constants(struct enforce_bpf *s, const struct kernel_config *c)
 	s->rodata->cfg_cgroup = c->cgroups->agent_id;
 	s->rodata->cfg_level = c->cgroups->agent_level;
 	s->rodata->cfg_tag = c->tag;
+	s->rodata->cfg_uid = c->uid;
 	s->rodata->cfg_proxy_port4 = c->proxy_port4;
 	s->rodata->cfg_proxy_port6 = c->proxy_port6;
 	s->rodata->cfg_dns_port4 = c->dns_port4;
@@ -87,6 +91,11 @@ static void constants(struct enforce_bpf *s, const struct kernel_config *c)
 		env_var_set(s, taint_vars[i], (uint32_t)i + 1);
 	for (size_t i = 0; i < ARRAY_LEN(interp_vars); i++)
 		env_var_set(s, interp_vars[i], 0);
+}
+
+static bool is_lsm(const char *program)
+{
+	return strncmp(program, "lsm_", 4) == 0;
 }
 
 static int pin_link(struct bpf_link *l, const char *dir, const char *name)
@@ -162,7 +171,7 @@ struct loader {
 	int result;
 };
 
-static int open_object(const char *btf_path, const struct kernel_config *c, struct enforce_bpf **ret)
+static int open_object(const char *btf_path, const struct kernel_config *c, bool lsm, struct enforce_bpf **ret)
 {
 	LIBBPF_OPTS(bpf_object_open_opts, o, .btf_custom_path = btf_path);
 	struct enforce_bpf *s = enforce_bpf__open_opts(&o);
@@ -170,13 +179,17 @@ static int open_object(const char *btf_path, const struct kernel_config *c, stru
 	if (!s)
 		return -errno;
 	constants(s, c);
+	(void)bpf_map__set_autocreate(s->maps.unix_listed, lsm);
 	*ret = s;
 	return 0;
 }
 
-/* Halves of about the same work: IPv6 and the proxy's programs, and the rest. */
+/* Halves of about the same work: IPv6 and the proxy's programs, and the rest; and the LSM programs, which may fail. */
+#define PART_LSM LOADERS
 static unsigned int part_of(const char *program)
 {
+	if (is_lsm(program))
+		return PART_LSM;
 	return program[strlen(program) - 1] == '6' || strncmp(program, "proxy_", 6) == 0;
 }
 
@@ -191,6 +204,8 @@ static int share_maps(struct loader *l)
 		to = bpf_object__find_map_by_name(l->skel->obj, bpf_map__name(from));
 		if (!to)
 			return -ENOENT;
+		if (!bpf_map__autocreate(from))
+			continue;
 		r = bpf_map__reuse_fd(to, bpf_map__fd(from));
 		if (r < 0)
 			return r;
@@ -203,7 +218,7 @@ static void *load_part(void *arg)
 	struct loader *l = arg;
 	struct bpf_program *p;
 
-	l->result = open_object(l->btf_path, l->config, &l->skel);
+	l->result = open_object(l->btf_path, l->config, bpf_map__autocreate(l->maps->maps.unix_listed), &l->skel);
 	if (l->result < 0)
 		return NULL;
 	bpf_object__for_each_program(p, l->skel->obj)
@@ -217,7 +232,7 @@ static void *load_part(void *arg)
 static int load_maps(struct kernel *k, const struct kernel_config *c)
 {
 	struct bpf_program *p;
-	int r = open_object(k->btf_path[0] ? k->btf_path : NULL, c, &k->skel);
+	int r = open_object(k->btf_path[0] ? k->btf_path : NULL, c, !k->lsm_missing, &k->skel);
 
 	if (r < 0)
 		return r;
@@ -269,6 +284,7 @@ int kernel_new(const struct kernel_config *c, struct kernel **ret)
 	k->btf_fd = own_btf();
 	if (k->btf_fd >= 0)
 		snprintf(k->btf_path, sizeof(k->btf_path), "/proc/self/fd/%d", k->btf_fd);
+	(void)lsm_offered(&k->lsm_missing);
 	r = load_maps(k, c);
 	if (r < 0)
 		goto fail;
@@ -292,6 +308,59 @@ fail:
 	return r;
 }
 
+/* Nothing of the layer stays when it is not whole. */
+static void lsm_detach(struct enforce_bpf *s, const char *pin_dir)
+{
+	struct bpf_program *p;
+
+	bpf_object__for_each_program(p, s->obj)
+	{
+		_cleanup_free_ char *path = NULL;
+
+		if (is_lsm(bpf_program__name(p)) && asprintf(&path, "%s/%s", pin_dir, bpf_program__name(p)) > 0)
+			(void)unlink(path);
+	}
+}
+
+/* Never fails the start: what it misses is said. */
+static void load_lsm(struct kernel *k, const struct kernel_config *c)
+{
+	struct loader l = {.maps = k->skel, .config = c, .part = PART_LSM};
+	const char *what = "load";
+	int r;
+
+	if (k->lsm_missing)
+		return;
+	load_part(&l);
+	r = l.result;
+	if (r == 0)
+		r = attach(l.skel, c, &what);
+	if (r < 0)
+		snprintf(k->lsm_text, sizeof(k->lsm_text), "refused when loaded (%s: %s)", what, strerror(-r));
+	else if (!lsm_live(c->cgroups))
+		snprintf(k->lsm_text, sizeof(k->lsm_text), "programs load, but are not called (no bpf in lsm=)");
+	if (k->lsm_text[0]) {
+		k->lsm_missing = k->lsm_text;
+		if (l.skel)
+			lsm_detach(l.skel, c->pin_dir);
+	}
+	enforce_bpf__destroy(l.skel);
+}
+
+const char *kernel_lsm_missing(const struct kernel *k)
+{
+	return k->lsm_missing;
+}
+
+int kernel_list_unix(struct kernel *k, int path_fd)
+{
+	uint32_t tag = k->skel->rodata->cfg_tag;
+
+	if (k->lsm_missing)
+		return 0;
+	return bpf_map_update_elem(bpf_map__fd(k->skel->maps.unix_listed), &path_fd, &tag, BPF_ANY) < 0 ? -errno : 0;
+}
+
 int kernel_attach(struct kernel *k, const struct kernel_config *c, const char **ret_what)
 {
 	struct loader loaders[LOADERS] = {0};
@@ -306,6 +375,8 @@ int kernel_attach(struct kernel *k, const struct kernel_config *c, const char **
 	for (unsigned int i = 0; r == 0 && i < LOADERS; i++)
 		r = attach(loaders[i].skel, c, ret_what);
 	loaders_done(loaders);
+	if (r == 0)
+		load_lsm(k, c);
 	closep(&k->btf_fd);
 	k->btf_fd = -1;
 	return r;

@@ -13,6 +13,7 @@ struct kernel_config {
 	const struct cgroups *cgroups;
 	const char *pin_dir; /* empty; one pin per link */
 	uint32_t tag;	     /* nonzero, of this sandbox's sockets */
+	uid_t uid;	     /* that the agent runs as */
 	uint16_t proxy_port4, proxy_port6, dns_port4, dns_port6; /* host order */
 };
 
@@ -20,6 +21,10 @@ struct kernel_config {
 int kernel_new(const struct kernel_config *c, struct kernel **ret);
 /* Loads, attaches and pins the programs.  *ret_what names the failing part on error (a literal). */
 int kernel_attach(struct kernel *k, const struct kernel_config *c, const char **ret_what);
+/* NULL: the BPF LSM layer is live; else why it is not there (lives as long as k). */
+const char *kernel_lsm_missing(const struct kernel *k);
+/* A socket file of the host that the sandbox may connect to.  Without the layer: nothing to do, 0. */
+int kernel_list_unix(struct kernel *k, int path_fd);
 struct kernel *kernel_free(struct kernel *k); /* the pinned links stay */
 
 enum kernel_map {

@@ -7,7 +7,9 @@
  *   image acknowledged, `current` stored; launcher started (it proves the hooks live and builds the walls); answer.
  */
 #include "user/globalpolicy.h"
+#include "user/blob.h"
 #include "user/hostaddr.h"
+#include "user/plan.h"
 #include "user/reload.h"
 #include "user/revoke.h"
 #include "user/start.h"
@@ -304,11 +306,42 @@ static void unused_flow(void *arg, const struct osh_flow *f)
 	(void)f;
 }
 
+/* The host's sockets that the plan shows, for the LSM layer: it refuses every other peer outside the sandbox. */
+static int list_sockets(struct supervisor *s)
+{
+	_cleanup_free_ char *bytes = NULL;
+	struct launch_plan p;
+	size_t n;
+	int r;
+
+	if (kernel_lsm_missing(s->kernel))
+		return 0;
+	if (lseek(s->start_fd[SF_PLAN], 0, SEEK_SET) < 0)
+		return -errno;
+	r = read_whole_fd(s->start_fd[SF_PLAN], PLAN_SIZE_MAX, &bytes, &n);
+	if (r == 0)
+		r = plan_parse((struct slice){(const uint8_t *)bytes, n}, &p);
+	if (r < 0)
+		return r;
+	for (size_t i = 0; r == 0 && i < p.nmounts; i++) {
+		_cleanup_close_ int fd = -1;
+
+		if (!(p.mounts[i].flags & PLAN_SOCKET))
+			continue;
+		fd = open(p.mounts[i].path, O_PATH | O_CLOEXEC | O_NOFOLLOW);
+		if (fd >= 0) /* gone meanwhile: nothing to reach */
+			r = kernel_list_unix(s->kernel, fd);
+	}
+	plan_done(&p);
+	return r;
+}
+
 static int kernel_side(struct supervisor *s)
 {
 	struct kernel_config c = {.cgroups = &s->cgroups,
 				  .pin_dir = s->pin_dir,
 				  .tag = random_tag(),
+				  .uid = (uid_t)s->args.uid,
 				  .proxy_port4 = s->proxy.port[0],
 				  .proxy_port6 = s->proxy.port[1],
 				  .dns_port4 = s->proxy.port[2],
@@ -325,6 +358,9 @@ static int kernel_side(struct supervisor *s)
 	if (r < 0)
 		return supervise_fail(s, "BPF program %s: %s; run 'osh-enforce doctor' to see what this kernel lacks", what,
 				      strerror(-r));
+	r = list_sockets(s);
+	if (r < 0)
+		return supervise_fail(s, "the host's Unix sockets that the policy lists: %s", strerror(-r));
 	s->events.kernel = s->kernel;
 	s->ring = ring_buffer__new(kernel_map_fd(s->kernel, KMAP_EVENTS), on_event, s, NULL);
 	if (!s->ring)
