@@ -79,7 +79,7 @@ initramfs() {
 	STAGE=$(mktemp -d)
 	mkdir -p "$STAGE"/{bin,m,dev,proc,sys,root}
 	cp "$(type -P busybox)" "$STAGE/bin/busybox"
-	modules=$(modprobe -d "$dir" -S "$kver" --show-depends -a virtio_pci virtio_blk | awk '$1 == "insmod" {print $2}')
+	modules=$(modprobe -d "$dir" -S "$kver" --show-depends -a virtio_pci virtio_blk | awk '$1 == "insmod" && !seen[$2]++ {print $2}')
 	for m in $modules; do
 		case $m in
 		*.xz) xz -dc "$m" >"$STAGE/m/$(basename "$m" .xz)" ;;
