@@ -216,6 +216,260 @@ static void large(void **state)
 	}
 }
 
+/* ------------------------------------------------------------------------------- random -- */
+
+/*
+ * Whatever is said to change nothing is taken out of the policy, and every question of a list must be
+ * answered as before.
+ */
+
+static uint32_t seed;
+
+static uint32_t any(uint32_t n)
+{
+	seed = seed * 1664525u + 1013904223u;
+	return (seed >> 16) % n;
+}
+
+#define PICK(list) list[any(ARRAY_LEN(list))]
+
+static void write_rule(FILE *f)
+{
+	static const char *const methods[] = {"GET", "GET", "HEAD", "POST", "\"*\""};
+	static const char *const paths[] = {"/a",     "/a/*",   "/a/**",     "/**",   "/*/b",
+					    "/a/b",   "/{a,b}", "/a%2Fb",    "/**/b", "/a/[.]/b",
+					    "/[ab]/*"};
+	static const char *const queries[] = {"", "", "", ", query: {q: x}", ", query: {q: \"x*\"}"};
+
+	fprintf(f, "{method: %s, path: \"%s\"%s}", PICK(methods), PICK(paths), PICK(queries));
+}
+
+/* One a line, so that a line tells which. */
+static void write_rules(FILE *f, const char *head, const char *before)
+{
+	fputs(head, f);
+	for (uint32_t n = 1 + any(3); n; n--) {
+		fprintf(f, "          - %s", before);
+		write_rule(f);
+		fputc('\n', f);
+	}
+}
+
+static void write_inspected(FILE *f)
+{
+	static const char *const selectors[] = {"", "", "", "        path: /a/**\n",
+						"        path: \"/*/b\"\n", "        path: /a/*\n"};
+	static const char *const modes[] = {"", "", "        enforcement: audit\n"};
+	static const char *const slashes[] = {"", "", "        allow_encoded_slash: true\n"};
+	static const char *const access[] = {"read-only", "read-write", "full"};
+
+	fprintf(f, "        protocol: rest\n%s%s%s", PICK(selectors), PICK(modes), PICK(slashes));
+	if (any(2))
+		fprintf(f, "        access: %s\n", PICK(access));
+	else
+		write_rules(f, "        rules:\n", "allow: ");
+	if (any(2))
+		write_rules(f, "        deny_rules:\n", "");
+}
+
+static void write_endpoint(FILE *f)
+{
+	static const char *const hosts[] = {"a.test",		 "a.test",	"b.a.test",
+					    "\"*.a.test\"",	 "\"**.a.test\"", "\"**\"",
+					    "10.0.0.5"};
+	static const char *const ips[] = {"", "", "        allowed_ips: [10.0.0.0/8]\n",
+					  "        allowed_ips: [10.0.0.0/16, 1.1.1.0/24]\n"};
+	static const char *const ports[] = {"443", "443", "[443, 80]"};
+	const char *port = PICK(ports);
+
+	fprintf(f, "      - host: %s\n        port%s: %s\n%s", PICK(hosts), *port == '[' ? "s" : "",
+		port, PICK(ips));
+	if (any(4))
+		write_inspected(f);
+	else if (any(3) == 0)
+		fputs("        tls: skip\n", f);
+}
+
+static char *random_policy(void)
+{
+	char *text = NULL;
+	size_t n = 0;
+	FILE *f = open_memstream(&text, &n);
+
+	assert_non_null(f);
+	fputs("version: 1\nnetwork_policies:\n", f);
+	for (int b = 0; b < 2; b++) {
+		fprintf(f, "  b%d:\n    binaries: [{path: /bin/%d}]\n    endpoints:\n", b, b);
+		for (uint32_t k = 1 + any(3); k; k--)
+			write_endpoint(f);
+	}
+	fclose(f);
+	return text;
+}
+
+/* Takes out the endpoint or rule that begins at the line. */
+static bool take_out(struct policy *p, int line)
+{
+	for (size_t b = 0; b < p->nblocks; b++) {
+		struct pol_block *k = &p->blocks[b];
+
+		for (size_t i = 0; i < k->nendpoints; i++) {
+			struct pol_endpoint *e = &k->endpoints[i];
+			struct pol_rule *rules = (struct pol_rule *)(uintptr_t)e->rules;
+
+			for (size_t r = 0; r < e->nrules; r++) {
+				if (rules[r].line != line)
+					continue;
+				memmove(&rules[r], &rules[r + 1],
+					(e->nrules - r - 1) * sizeof(*rules));
+				e->nrules--;
+				return true;
+			}
+			if (e->line != line)
+				continue;
+			memmove(e, e + 1, (k->nendpoints - i - 1) * sizeof(*e));
+			k->nendpoints--;
+			return true;
+		}
+	}
+	return false;
+}
+
+/* All answers to all questions, as text. */
+struct answers {
+	FILE *f;
+	const struct image *img;
+	const char *host;
+};
+
+static void answer_requests(struct answers *a, const struct connect_decision *c)
+{
+	static const char *const methods[] = {"GET", "HEAD", "POST", "DELETE"};
+	static const char *const paths[] = {"/",    "/a",     "/b",	  "/a/",    "/a/b", "/a/c",
+					    "/c/b", "/a/b/c", "/a%2Fb", "/b/a%2Fb", "/x/y/b"};
+	static const char *const values[] = {NULL, "x", "xy", "z"};
+
+	for (size_t m = 0; m < ARRAY_LEN(methods); m++)
+		for (size_t p = 0; p < ARRAY_LEN(paths); p++)
+			for (size_t v = 0; v < ARRAY_LEN(values); v++) {
+				const struct query_pair q = {SLICE_LIT("q"), slice_str(values[v])};
+				const struct request r = {slice_str(methods[m]), slice_str(paths[p]),
+							  &q, values[v] != NULL};
+				struct request_decision d;
+
+				if (strstr(paths[p], "%2F") && !image_encoded_slash(a->img, c))
+					continue;
+				image_decide_request(a->img, c, &r, &d);
+				fprintf(a->f, "%s %s ?%s: %d\n", methods[m], paths[p],
+					values[v] ? values[v] : "", d.verdict);
+			}
+}
+
+static void answer_addresses(struct answers *a, const struct connect_decision *c, uint16_t port)
+{
+	static const uint8_t addrs[][4] = {
+		{1, 1, 1, 1}, {9, 9, 9, 9}, {10, 0, 0, 5}, {10, 1, 0, 1}, {192, 168, 1, 1}};
+	struct dest d;
+
+	dest_from_text(&d, slice_str(a->host), port);
+	for (size_t i = 0; i < ARRAY_LEN(addrs); i++) {
+		enum osh_addr_class class;
+		uint8_t addr[16] = {0};
+
+		memcpy(addr, d.host.n ? addrs[i] : d.addr, 4);
+		fprintf(a->f, "address %zu: %d\n", i,
+			image_address_allowed(a->img, &c->blocks, d.host, port, 4, addr, &class));
+	}
+}
+
+static char *all_answers(const struct policy *p)
+{
+	static const char *const hosts[] = {"a.test", "b.a.test", "c.b.a.test", "other.test", "x",
+					    "10.0.0.5", "10.1.0.1", "1.1.1.1"};
+	static const struct ask callers[] = {
+		{.exe = "/bin/0"}, {.exe = "/bin/1"}, {.exe = "/bin/0", .anc = "/bin/1"}};
+	_cleanup_(fixture_image_done) struct fixture_image f = {0};
+	char *text = NULL;
+	size_t n = 0;
+	struct answers a = {.f = open_memstream(&text, &n), .img = &f.img};
+
+	fixture_compile(p, &f);
+	for (size_t h = 0; h < ARRAY_LEN(hosts) * ARRAY_LEN(callers) * 2; h++) {
+		struct ask ask = callers[h / 2 % ARRAY_LEN(callers)];
+		struct connect_decision c;
+
+		ask.host = a.host = hosts[h / 2 / ARRAY_LEN(callers)];
+		ask.port = h % 2 ? 80 : 443;
+		fixture_connect(&f.img, &ask, &c);
+		fprintf(a.f, "%s %s %u: %d\n", ask.exe, ask.host, ask.port, c.verdict);
+		if (c.verdict == CONNECT_DENY)
+			continue;
+		answer_addresses(&a, &c, ask.port);
+		if (c.verdict != CONNECT_PROXY)
+			continue;
+		fprintf(a.f, "treatment %d\n", image_flow_treatment(&f.img, &c));
+		if (image_flow_treatment(&f.img, &c) == FLOW_INSPECT)
+			answer_requests(&a, &c);
+	}
+	fclose(a.f);
+	return text;
+}
+
+static bool says_needless(const char *message)
+{
+	return strstr(message, "changes nothing") || strstr(message, "never match") ||
+	       strstr(message, "rule can never allow");
+}
+
+static void compare_without(const char *text, const struct policy_diag *d, const char *before)
+{
+	_cleanup_(policy_freep) struct policy *p = fixture_policy(slice_str(text));
+	_cleanup_free_ char *after = NULL;
+
+	if (!take_out(p, d->line))
+		fail_msg("nothing at line %d of\n%s", d->line, text);
+	after = all_answers(p);
+	for (size_t i = 0; before[i] != after[i] || before[i]; i++) {
+		if (before[i] == after[i])
+			continue;
+		while (i && before[i - 1] != '\n')
+			i--;
+		fail_msg("not needless: line %d (%s) of\n%s\nbefore: %.60s\nafter: %.60s", d->line,
+			 d->message, text, before + i, after + i);
+	}
+}
+
+static void random_policies(void **state)
+{
+	size_t policies = 0, needless = 0;
+	const char *rounds = getenv("POLICY_LINT_ROUNDS");
+
+	(void)state;
+	for (uint32_t i = 0; i < (rounds ? (uint32_t)atoi(rounds) : 400); i++) {
+		_cleanup_free_ char *text = NULL, *before = NULL;
+		_cleanup_(policy_diags_done) struct policy_diags d = {0};
+		_cleanup_(policy_freep) struct policy *p = NULL;
+		_cleanup_(fixture_image_done) struct fixture_image f = {0};
+
+		seed = i * 7919;
+		text = random_policy();
+		if (policy_parse(slice_str(text), &d, &p) < 0)
+			continue; /* endpoints that contradict each other */
+		fixture_compile(p, &f);
+		assert_int_equal(policy_lint(p, &f.img, &d), 0);
+		before = all_answers(p);
+		for (size_t k = 0; k < d.n; k++) {
+			if (!says_needless(d.v[k].message))
+				continue;
+			compare_without(text, &d.v[k], before);
+			needless++;
+		}
+		policies++;
+	}
+	print_message("%zu policies, %zu needless parts\n", policies, needless);
+	assert_true(rounds || (policies > 200 && needless > 200));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -223,6 +477,7 @@ int main(void)
 		cmocka_unit_test(examples),
 		cmocka_unit_test(samples),
 		cmocka_unit_test(large),
+		cmocka_unit_test(random_policies),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
