@@ -142,6 +142,11 @@ static bool check_protocol(struct check *c, const struct ynode *n, struct pol_en
 
 	if (!n)
 		return true;
+	if (ynode_type(n) == YT_STR && (slice_eq_str(n->s, "http") || slice_eq_str(n->s, "https"))) {
+		check_error(c, n, "unknown protocol '" SLICE_FMT "' (did you mean 'rest'?)",
+			    SLICE_ARG(n->s));
+		return false;
+	}
 	if (!check_word(c, n, "protocol", words, ARRAY_LEN(words), &i))
 		return false;
 	ret->says_protocol = true;

@@ -297,7 +297,9 @@ static int covered(struct pair *p)
 
 static void say(struct lint *l, const struct pol_endpoint *e, const struct pol_endpoint *f)
 {
-	if (depth(e) < depth(f))
+	if (e->line == f->line && e->col == f->col) /* by an alias */
+		lint_warn(l, e->line, e->col, "this endpoint is in its block more than once");
+	else if (depth(e) < depth(f))
 		lint_warn(l, e->line, e->col,
 			  "this endpoint changes nothing: the one at line %d of this block covers "
 			  "it and has %s",

@@ -57,7 +57,7 @@ static void bad(void **state)
 		fflush(out);
 	print_message("%zu bad policies\n", count);
 	assert_int_equal(wrong, 0);
-	assert_int_equal(count, 174);
+	assert_int_equal(count, 175);
 }
 
 static void good(void **state)
