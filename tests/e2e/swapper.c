@@ -106,11 +106,11 @@ int main(int argc, char **argv)
 		return 1;
 	}
 	map = getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &peer_n) < 0 ? -1 : map_of(peer.pid, "current");
-	if (map < 0 || generation(map) != 1) {
+	if (map < 0 || generation(map) == 0) {
 		fprintf(stderr, "swapper: the word that names the generation was not found\n");
 		return 1;
 	}
-	printf("1 0 0\n");
+	printf("%llu 0 0\n", (unsigned long long)generation(map));
 	end = now() + (uint64_t)(atof(argv[argc - 1]) * 1e9);
 	while (now() < end && n < ARRAY_LEN(took)) {
 		const struct prepared *next = &p[(n + 1) % files];
