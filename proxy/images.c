@@ -158,6 +158,16 @@ struct image_view images_current(const struct images *im)
 	return images_of(im, OSH_CURRENT_GEN(current_word(im)));
 }
 
+struct image_view images_next(const struct images *im)
+{
+	uint64_t gen = OSH_CURRENT_GEN(current_word(im));
+
+	for (size_t i = 0; i < OSH_SLOTS; i++)
+		if (im->slot[i].gen > gen)
+			return images_of(im, im->slot[i].gen);
+	return (struct image_view){0};
+}
+
 /* NULL: the id is gone, or never was. */
 static const struct cached_path *path_of(struct images *im, uint32_t id)
 {

@@ -18,6 +18,8 @@ struct image_view {
 
 /* Loads `current` once (acquire).  A generation that has not been mapped gives gen 0: deny. */
 struct image_view images_current(const struct images *im);
+/* The image that is mapped and waits for its swap (or whose swap has failed); gen 0: none. */
+struct image_view images_next(const struct images *im);
 /* The image of a generation that a decision of this turn was made under; gen 0 when it is gone. */
 struct image_view images_of(const struct images *im, uint64_t gen);
 

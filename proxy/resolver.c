@@ -329,6 +329,7 @@ static int check_and_pin(struct resolver *r, struct name *n, const struct judgem
 			 const struct osh_dns_client *client, const struct resolved *res)
 {
 	uint64_t until = res->expires + PIN_GRACE_NS;
+	struct image_view next = images_next(r->images);
 	enum osh_addr_class class;
 	const struct resolved_addr *bad = find_refused(j, name_slice(n), res, &class);
 	int err;
@@ -341,7 +342,8 @@ static int check_and_pin(struct resolver *r, struct name *n, const struct judgem
 	}
 	if (n->npins && n->expires == until)
 		return 0; /* the same answer, from the cache */
-	if (!all_blocks_agree_on(&j->view, name_slice(n), res))
+	if (!all_blocks_agree_on(&j->view, name_slice(n), res) ||
+	    (next.gen && !all_blocks_agree_on(&next, name_slice(n), res)))
 		return leave_to_proxy(r, n);
 	err = names_pin(r->names, n, res, until, loop_now(r->loop));
 	if (err == 0)
@@ -665,6 +667,29 @@ static void rejudge_pins(struct resolver *r, struct name *n, struct image_view *
 	}
 	/* Also what was refused before: the new policy may see it otherwise. */
 	(void)leave_to_proxy(r, n);
+}
+
+static bool note_pin(void *arg, struct slice name, uint8_t family, const uint8_t addr[16])
+{
+	struct rejudging *j = arg;
+
+	j->disputed |= !all_blocks_agree(j->view, name, family, addr);
+	return true;
+}
+
+void resolver_policy_coming(struct resolver *r)
+{
+	struct image_view v = images_next(r->images);
+
+	for (struct name *n = v.gen ? names_next(r->names, NULL) : NULL; n; n = names_next(r->names, n)) {
+		struct rejudging j = {.view = &v};
+
+		if (n->npins)
+			(void)names_filter(r->names, n, note_pin, &j);
+		/* What was refused may be allowed then. */
+		if (j.disputed || (n->npins == 0 && n->expires))
+			(void)leave_to_proxy(r, n);
+	}
 }
 
 void resolver_policy_changed(struct resolver *r)

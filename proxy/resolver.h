@@ -54,6 +54,9 @@ void resolver_release(struct resolver *r, uint32_t synthetic);
  * lengths, RFC 7766, idle time-out, bounded number). */
 void resolver_accept_tcp(struct resolver *r, int fd, const struct osh_flow *flow);
 
+/* An image was mapped, its swap may come at any moment: the kernel goes on using pins from then on without a word from
+ * here, so those that the new policy would not allow are taken out before (connections are relayed, and checked). */
+void resolver_policy_coming(struct resolver *r);
 /* After a swap: pins that the new policy would not allow are taken out. */
 void resolver_policy_changed(struct resolver *r);
 

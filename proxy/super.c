@@ -198,6 +198,13 @@ static void on_image(struct super *s, const struct wire_image *m, int fd)
 	struct wire_image_ack ack = {.m = {WIRE_IMAGE_ACK, sizeof(ack)}, .gen = m->gen};
 
 	ack.error = images_add(s->px->images, m->gen, m->size, fd);
+	if (ack.error == 0 && s->px->resolver) {
+		/* In force already: a proxy before this one may have died before it looked at the pins. */
+		if (images_current(s->px->images).gen == m->gen)
+			resolver_policy_changed(s->px->resolver);
+		else
+			resolver_policy_coming(s->px->resolver);
+	}
 	if (send_packet(s, &ack, sizeof(ack), -1) < 0) {
 		/* The channel is full of events: the supervisor waits for this and nothing else. */
 		fcntl(s->fd, F_SETFL, 0);

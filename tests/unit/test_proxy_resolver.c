@@ -200,7 +200,8 @@ static int path_of(void *arg, uint32_t id, struct osh_path *ret)
 	return 0;
 }
 
-static void load_policy(struct env *e, const char *text)
+/* Mapped, not in force yet. */
+static void announce_policy(struct env *e, const char *text)
 {
 	struct policy_diags diags = {0};
 	struct policy *p = NULL;
@@ -219,6 +220,11 @@ static void load_policy(struct env *e, const char *text)
 	policy_diags_done(&diags);
 	e->gen++;
 	assert_int_equal(images_add(e->images, e->gen, n, fd), 0);
+}
+
+static void load_policy(struct env *e, const char *text)
+{
+	announce_policy(e, text);
 	*e->current = OSH_CURRENT(e->gen);
 }
 
@@ -1176,6 +1182,38 @@ static void test_policy_change(void **state)
 	teardown(&e);
 }
 
+/* The kernel uses pins from the store of `current` on: nothing may be pinned then that the new policy does not allow. */
+static void test_policy_coming(void **state)
+{
+	static const char next[] = "version: 1\nnetwork_policies:\n  x:\n"
+				   "    endpoints:\n"
+				   "      - {host: r.corp.example, port: 5432, allowed_ips: [10.3.0.0/24]}\n"
+				   "      - {host: api.example.com, port: 443}\n"
+				   "    binaries: [{path: /usr/bin/curl}]\n";
+	struct env e;
+	uint32_t a, b;
+
+	(void)state;
+	setup(&e);
+	zone_add("r.corp.example", "10.1.2.3");
+	zone_add("api.example.com", "93.0.0.1");
+	a = ask_a(&e, CURL, "r.corp.example");
+	b = ask_a(&e, CURL, "api.example.com");
+	expect_pins(&e, a, "10.1.2.3");
+	announce_policy(&e, next);
+	resolver_policy_coming(e.r);
+	expect_pins(&e, a, "");
+	assert_int_equal(slot_of(&e, a)->v.expires, 0); /* relayed until then */
+	expect_pins(&e, b, "93.0.0.1");
+	assert_int_equal(ask_a(&e, CURL, "r.corp.example"), a);
+	expect_pins(&e, a, ""); /* a question meanwhile changes nothing */
+	*e.current = OSH_CURRENT(e.gen);
+	resolver_policy_changed(e.r);
+	expect_pins(&e, a, "");
+	expect_pins(&e, b, "93.0.0.1");
+	teardown(&e);
+}
+
 /* The answer comes after the policy has changed: what counts is the policy then. */
 static void test_policy_change_during_a_look_up(void **state)
 {
@@ -1836,6 +1874,7 @@ int main(void)
 		cmocka_unit_test(test_pins_in_use_are_refreshed),
 		cmocka_unit_test(test_refresh_is_only_for_what_is_allowed_now),
 		cmocka_unit_test(test_policy_change),
+		cmocka_unit_test(test_policy_coming),
 		cmocka_unit_test(test_policy_change_during_a_look_up),
 		cmocka_unit_test(test_restart_keeps_addresses),
 		cmocka_unit_test(test_hosts),
