@@ -284,7 +284,7 @@ int kernel_new(const struct kernel_config *c, struct kernel **ret)
 	k->btf_fd = own_btf();
 	if (k->btf_fd >= 0)
 		snprintf(k->btf_path, sizeof(k->btf_path), "/proc/self/fd/%d", k->btf_fd);
-	(void)lsm_offered(&k->lsm_missing);
+	k->lsm_missing = lsm_offered() ? NULL : "not built into this kernel (CONFIG_BPF_LSM)";
 	r = load_maps(k, c);
 	if (r < 0)
 		goto fail;

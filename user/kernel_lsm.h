@@ -6,8 +6,8 @@
 
 #include "user/cgroup.h"
 
-/* Could LSM programs and inode storage load at all? *ret_why: a literal, when not. */
-bool lsm_offered(const char **ret_why);
+/* Built into this kernel (CONFIG_BPF_LSM), as far as its maps show? */
+bool lsm_offered(void);
 
 /* Tries in the agent's cgroup what only the LSM programs refuse: a kernel that was built with BPF LSM but started
  * without `bpf` in lsm= loads and attaches them and never calls them. */
