@@ -108,7 +108,7 @@ $(B)/unit/test_user_%: $(B)/tests/unit/test_user_%.o $(B)/libuser.a $(B)/proxy/l
 
 $(B)/tests/unit/test_user_image_walk.o: $(B)/image_walk.skel.h
 
-# --- fuzz: tests/fuzz/fuzz_{policy,proxy}_NAME.c with corpus tests/fuzz/corpus/{policy,proxy}_NAME/ ---
+# --- fuzz: tests/fuzz/fuzz_{policy,proxy,user}_NAME.c with corpus tests/fuzz/corpus/{policy,proxy,user}_NAME/ ---
 FUZZ_SRC := $(wildcard tests/fuzz/fuzz_*.c)
 SECONDS  ?= 60
 fuzz: $(patsubst tests/fuzz/%.c,build/fuzz/%,$(FUZZ_SRC))
@@ -118,6 +118,9 @@ build/fuzz/fuzz_policy_%: tests/fuzz/fuzz_policy_%.c $(POLICY_SRC)
 build/fuzz/fuzz_proxy_%: tests/fuzz/fuzz_proxy_%.c $(POLICY_SRC) $(filter-out proxy/main.c,$(PROXY_SRC))
 	@mkdir -p $(@D)
 	$(CLANG) -std=gnu17 -O1 -g -D_GNU_SOURCE -I. -fsanitize=fuzzer,address,undefined $^ -o $@ $(PROXY_LIBS)
+build/fuzz/fuzz_user_%: tests/fuzz/fuzz_user_%.c user/%.c user/logview.c user/safetext.c $(POLICY_SRC)
+	@mkdir -p $(@D)
+	$(CLANG) -std=gnu17 -O1 -g -D_GNU_SOURCE -I. -fsanitize=fuzzer,address,undefined $^ -o $@ $(POLICY_LIBS) -ljansson
 fuzz-run: fuzz
 	scripts/fuzz.sh $(SECONDS) $(patsubst tests/fuzz/%.c,build/fuzz/%,$(FUZZ_SRC))
 

@@ -644,13 +644,12 @@ static void make_key(const struct policy *p, struct slice like, char key[KEY_MAX
 		snprintf(key + n, KEY_MAX + 16 - n, "_%u", i);
 }
 
-static void put_binaries(FILE *f, const struct slice *binaries, size_t n)
+static void put_binaries(FILE *f, const struct edit_binary *binaries, size_t n)
 {
 	fputs("binaries: [", f);
 	for (size_t i = 0; i < n; i++) {
-		fputs(i ? ", {path: " : "{path: ", f);
-		edit_put_scalar(f, binaries[i]);
-		fputs("}", f);
+		fputs(i ? ", " : "", f);
+		edit_put_binary(f, &binaries[i]);
 	}
 	fputs("]", f);
 }
@@ -694,7 +693,8 @@ static int endpoint_text(const struct edit_endpoint *ep, struct block_text *ret)
 }
 
 static int block_text(const char *key, const struct edit_endpoint *ep,
-		      const struct slice *binaries, size_t nbinaries, struct block_text *ret)
+		      const struct edit_binary *binaries, size_t nbinaries,
+		      struct block_text *ret)
 {
 	_cleanup_(block_text_done) struct block_text one = {0};
 	size_t n;
@@ -812,7 +812,7 @@ static int place_block(struct work *w, const struct block_text *b, const char *c
 }
 
 int edit_add_block(struct edit *e, struct slice like, const struct edit_endpoint *ep,
-		   const struct slice *binaries, size_t nbinaries, const char *comment)
+		   const struct edit_binary *binaries, size_t nbinaries, const char *comment)
 {
 	_cleanup_(block_text_done) struct block_text b = {0};
 	_cleanup_(fragment_done) struct fragment f = {0};
@@ -896,7 +896,8 @@ static int add_item(struct work *w, const struct edit_node *list, const char *it
 	return 0;
 }
 
-int edit_add_binary(struct edit *e, size_t block, struct slice path, const char *comment)
+int edit_add_binary(struct edit *e, size_t block, const struct edit_binary *binary,
+		    const char *comment)
 {
 	_cleanup_(fragment_done) struct fragment f = {0};
 	_cleanup_free_ char *item = NULL;
@@ -908,9 +909,7 @@ int edit_add_binary(struct edit *e, size_t block, struct slice path, const char 
 
 	if (!s)
 		return -ENOMEM;
-	fputs("{path: ", s);
-	edit_put_scalar(s, path);
-	fputs("}", s);
+	edit_put_binary(s, binary);
 	if (fclose(s) != 0)
 		return -ENOMEM;
 	r = fragment_open(e, &f,

@@ -33,6 +33,11 @@ struct edit_endpoint {
 	const char *rules_comment; /* as `comment` below, at the first rule; or NULL */
 };
 
+struct edit_binary {
+	struct slice path; /* exact or a glob */
+	bool itself;	   /* `ancestors: false`: not what it starts */
+};
+
 struct edit {
 	char *text; /* as it is now, NUL-terminated */
 	size_t n;
@@ -54,11 +59,11 @@ void edit_done(struct edit *e);
 /* A new block at the end, its key made from `like` (api.github.com -> api_github_com, or with _2,
  * _3 ... when taken). */
 int edit_add_block(struct edit *e, struct slice like, const struct edit_endpoint *ep,
-		   const struct slice *binaries, size_t nbinaries, const char *comment);
+		   const struct edit_binary *binaries, size_t nbinaries, const char *comment);
 int edit_add_endpoint(struct edit *e, size_t block, const struct edit_endpoint *ep,
 		      const char *comment);
-/* An exact path or a glob. */
-int edit_add_binary(struct edit *e, size_t block, struct slice path, const char *comment);
+int edit_add_binary(struct edit *e, size_t block, const struct edit_binary *binary,
+		    const char *comment);
 int edit_add_rule(struct edit *e, size_t block, size_t endpoint, const struct edit_rule *rule,
 		  const char *comment);
 /* The endpoint for this port; one of several ports goes alone.  With its last endpoint a block goes. */

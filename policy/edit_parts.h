@@ -9,6 +9,7 @@
 
 /* Plain where it can be, else in double quotes. */
 void edit_put_scalar(FILE *f, struct slice s);
+void edit_put_binary(FILE *f, const struct edit_binary *b);
 /* With its `allow:`; line: as an item of a block list, "allow: {...}". */
 void edit_put_rule(FILE *f, const struct edit_rule *r, bool line);
 void edit_put_endpoint(FILE *f, const struct edit_endpoint *ep); /* {host: ...} */

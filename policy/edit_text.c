@@ -72,6 +72,13 @@ void edit_put_rule(FILE *f, const struct edit_rule *r, bool line)
 	fputs(r->deny || line ? "}" : "}}", f);
 }
 
+void edit_put_binary(FILE *f, const struct edit_binary *b)
+{
+	fputs("{path: ", f);
+	edit_put_scalar(f, b->path);
+	fputs(b->itself ? ", ancestors: false}" : "}", f);
+}
+
 /* Every field but the rules, `between` them. */
 static void put_fields(FILE *f, const struct edit_endpoint *ep, const char *between)
 {

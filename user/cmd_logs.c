@@ -6,6 +6,7 @@
  * read when its sandbox is dead.
  */
 #include "user/control.h"
+#include "user/logsync.h"
 #include "user/logview.h"
 #include "user/usage.h"
 
@@ -13,7 +14,6 @@
 #include <sys/inotify.h>
 #include <time.h>
 
-#define SYNC_TIMEOUT_MS 3000
 #define TAIL_CHECK_MS 1000 /* looks for the end of the sandbox also when nothing is notified */
 
 struct options {
@@ -127,28 +127,6 @@ static int name_find(const struct options *o, char **ret)
 	return r;
 }
 
-/* Has everything so far written to the segments.  A dead supervisor has nothing more to write. */
-static void sync_log(const char *name)
-{
-	_cleanup_close_ int fd = -1;
-	_cleanup_free_ char *buf = malloc(CTL_PAYLOAD_MAX + 1);
-	uint32_t type = 0;
-	size_t n = 0;
-	int r;
-
-	if (!buf || control_connect(name, &fd) < 0)
-		return;
-	r = control_send(fd, CTL_SYNC_LOG, NULL, 0, NULL, 0);
-	if (r == 0)
-		r = control_recv(fd, SYNC_TIMEOUT_MS, &type, buf, CTL_PAYLOAD_MAX + 1, &n, NULL,
-				 NULL);
-	if (r < 0 || type != CTL_OK)
-		fprintf(stderr,
-			"osh-enforce logs: the supervisor of %s does not answer; the newest events "
-			"may be missing\n",
-			name);
-}
-
 static void line_print(const struct options *o, struct slice line)
 {
 	_cleanup_free_ char *text = NULL, *coloured = NULL;
@@ -238,7 +216,11 @@ static int show(const struct options *o, const char *name)
 	int r;
 
 	snprintf(dir, sizeof(dir), OSH_STATE_DIR "/%s/log", name);
-	sync_log(name);
+	if (log_sync(name) < 0)
+		fprintf(stderr,
+			"osh-enforce logs: the supervisor of %s does not answer; the newest events "
+			"may be missing\n",
+			name);
 	inotify_fd = o->tail ? watch(dir) : -1; /* before the first read: nothing falls between */
 	r = logview_open(dir, o->since_ns, o->level, &v);
 	if (r == -ENOENT) {

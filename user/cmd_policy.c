@@ -17,6 +17,7 @@ static const struct subcommand subcommands[] = {
 	{"policy test", policy_cmd_test, false},
 	{"policy update", policy_cmd_update, true},
 	{"policy prove", policy_cmd_prove, false},
+	{"policy suggest", policy_cmd_suggest, true},
 };
 
 static const char *short_name(const struct subcommand *s)

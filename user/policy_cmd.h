@@ -12,3 +12,4 @@ int policy_cmd_explain(int argc, char **argv);
 int policy_cmd_test(int argc, char **argv);
 int policy_cmd_update(int argc, char **argv);
 int policy_cmd_prove(int argc, char **argv);
+int policy_cmd_suggest(int argc, char **argv);

@@ -3,11 +3,9 @@
  * reads like a slip, without running anything. */
 #include "policy/diag.h"
 #include "policy/lint.h"
-#include "user/binlinks.h"
-#include "user/caller.h"
-#include "user/identity.h"
 #include "user/policy_cmd.h"
 #include "user/policy_file.h"
+#include "user/policy_image.h"
 #include "user/safetext.h"
 #include "user/usage.h"
 
@@ -16,7 +14,6 @@
 #define NATIVE_NOTE                                                                                \
 	"the bytes of %zu endpoint%s are not looked at; where many sites share one address, a "    \
 	"program can name another of them there ('tls: skip' or 'protocol: rest' pins the name)"
-#define NOBODY 65534
 
 /* What is known of one file. */
 struct report {
@@ -33,25 +30,6 @@ static bool good(const struct report *r, bool strict)
 
 /* ------------------------------------------------------------------------------ looking -- */
 
-/* Links count as for the user that `run` would run it as; where that is not known, as for the one
- * who asks. */
-static int check_links(const struct policy *p, struct policy_diags *diags)
-{
-	struct identity id = {0};
-	_cleanup_free_ char *why = NULL;
-	uid_t me = getuid() ? getuid() : NOBODY;
-	gid_t mine = getuid() ? getgid() : NOBODY;
-	int r = identity_resolve(policy_static(p), caller_sudo_uid(), &id, &why);
-
-	if (r == -ENOMEM)
-		return r;
-	if (r < 0)
-		return binlinks_lint(p, me, mine, NULL, 0, diags);
-	r = binlinks_lint(p, id.uid, id.gid, id.groups, id.ngroups, diags);
-	identity_done(&id);
-	return r;
-}
-
 static int check_policy(const struct policy *p, struct report *ret)
 {
 	_cleanup_free_ uint8_t *bytes = NULL;
@@ -64,7 +42,7 @@ static int check_policy(const struct policy *p, struct report *ret)
 	if (r == 0)
 		r = policy_lint(p, &img, &ret->diags);
 	if (r == 0)
-		r = check_links(p, &ret->diags);
+		r = policy_lint_links(p, &ret->diags);
 	if (r < 0)
 		return r;
 	diags_finish(&ret->diags);

@@ -18,7 +18,7 @@
 struct options {
 	struct update_op *ops;
 	size_t n;
-	struct slice *binaries;
+	struct edit_binary *binaries;
 	size_t nbinaries;
 	bool dry_run, wait;
 	uint32_t timeout_s;
@@ -57,7 +57,7 @@ static int option_apply(struct options *o, const char *command, int c)
 {
 	switch (c) {
 	case OPT_BINARY:
-		o->binaries[o->nbinaries++] = slice_str(optarg);
+		o->binaries[o->nbinaries++] = (struct edit_binary){slice_str(optarg), false};
 		return 0;
 	case OPT_DRY_RUN:
 		o->dry_run = true;

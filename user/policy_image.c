@@ -7,6 +7,8 @@
 #include "user/identity.h"
 #include "user/policy_file.h"
 
+#define NOBODY 65534
+
 void policy_image_done(struct policy_image *p)
 {
 	free(p->text);
@@ -21,7 +23,7 @@ static void policy_image_donep(struct policy_image *p)
 }
 
 /* Without an identity (no such user here) nothing is followed: the policy counts as written. */
-static int follow_links(struct policy *p)
+int policy_follow_links(struct policy *p)
 {
 	struct identity id = {0};
 	_cleanup_free_ char *why = NULL;
@@ -30,6 +32,25 @@ static int follow_links(struct policy *p)
 	if (r < 0)
 		return r == -ENOMEM ? r : 0;
 	r = binlinks_resolve(p, id.uid, id.gid, id.groups, id.ngroups);
+	identity_done(&id);
+	return r;
+}
+
+/* Links count as for the user that `run` would run it as; where that is not known, as for the one
+ * who asks. */
+int policy_lint_links(const struct policy *p, struct policy_diags *diags)
+{
+	struct identity id = {0};
+	_cleanup_free_ char *why = NULL;
+	uid_t me = getuid() ? getuid() : NOBODY;
+	gid_t mine = getuid() ? getgid() : NOBODY;
+	int r = identity_resolve(policy_static(p), caller_sudo_uid(), &id, &why);
+
+	if (r == -ENOMEM)
+		return r;
+	if (r < 0)
+		return binlinks_lint(p, me, mine, NULL, 0, diags);
+	r = binlinks_lint(p, id.uid, id.gid, id.groups, id.ngroups, diags);
 	identity_done(&id);
 	return r;
 }
@@ -43,7 +64,7 @@ int policy_image_load(const char *path, bool links, struct policy_image *ret)
 	int r = policy_load_file(path, &diags, &p.policy, &p.text, &p.text_n);
 
 	if (r == 0 && links)
-		r = follow_links(p.policy);
+		r = policy_follow_links(p.policy);
 	if (r == 0)
 		r = policy_compile(p.policy, &diags, &p.bytes, &n);
 	if (r == 0)

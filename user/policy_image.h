@@ -23,3 +23,8 @@ struct policy_image {
  */
 int policy_image_load(const char *path, bool links, struct policy_image *ret);
 void policy_image_done(struct policy_image *p);
+
+/* What `links` does, for a policy that is parsed already. */
+int policy_follow_links(struct policy *p);
+/* Adds warnings about binary paths that are symbolic links on this host. */
+int policy_lint_links(const struct policy *p, struct policy_diags *diags);

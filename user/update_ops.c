@@ -243,16 +243,16 @@ static int several(const struct edit *e, const struct update_op *op, const struc
 
 /* ----------------------------------------------------------------------------- endpoints -- */
 
-static bool has_path(const struct slice *v, size_t n, struct slice path)
+static bool has_path(const struct edit_binary *v, size_t n, struct slice path)
 {
 	for (size_t i = 0; i < n; i++)
-		if (slice_eq(v[i], path))
+		if (slice_eq(v[i].path, path))
 			return true;
 	return false;
 }
 
 /* Has the block these binaries, no others, and nothing special about any? */
-static bool same_binaries(const struct pol_block *b, const struct slice *v, size_t n)
+static bool same_binaries(const struct pol_block *b, const struct edit_binary *v, size_t n)
 {
 	for (size_t i = 0; i < b->nbinaries; i++) {
 		const struct pol_binary *x = &b->binaries[i];
@@ -264,7 +264,7 @@ static bool same_binaries(const struct pol_block *b, const struct slice *v, size
 		bool found = false;
 
 		for (size_t k = 0; !found && k < b->nbinaries; k++)
-			found = slice_eq(b->binaries[k].path, v[i]);
+			found = slice_eq(b->binaries[k].path, v[i].path);
 		if (!found)
 			return false;
 	}
@@ -296,7 +296,7 @@ struct update {
 	const struct update_op *ops;
 	size_t n;
 	bool *done; /* folded into an endpoint */
-	const struct slice *binaries;
+	const struct edit_binary *binaries;
 	size_t nbinaries;
 	FILE *said;
 	size_t changes;
@@ -553,7 +553,7 @@ static int apply_one(struct update *u, size_t i)
 }
 
 int update_apply(struct edit *e, const struct update_op *ops, size_t n,
-		 const struct slice *binaries, size_t nbinaries, FILE *said, size_t *ret_changes,
+		 const struct edit_binary *binaries, size_t nbinaries, FILE *said, size_t *ret_changes,
 		 char **ret_error)
 {
 	_cleanup_free_ bool *done = calloc(n + 1, sizeof(*done));

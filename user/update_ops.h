@@ -33,5 +33,5 @@ int update_op_parse(enum update_kind kind, const char *text, struct update_op *r
  * list become its rules.  What was done goes to `said`, a line each.  *ret_changes: how many.
  */
 int update_apply(struct edit *e, const struct update_op *ops, size_t n,
-		 const struct slice *binaries, size_t nbinaries, FILE *said, size_t *ret_changes,
+		 const struct edit_binary *binaries, size_t nbinaries, FILE *said, size_t *ret_changes,
 		 char **ret_error);

@@ -222,6 +222,30 @@ static const struct help helps[] = {
 	 "\n"
 	 "Exit status: 0 all proven; 1 something is allowed, too complex for an exact answer, or FILE\n"
 	 "has errors.\n"},
+	{"policy suggest", "write the smallest addition that would allow what was denied",
+	 "policy suggest [NAME] [--since D] [--generalise] [-o FILE]",
+	 "Reads what the sandbox's log says was denied, or let through by audit, and prints the policy "
+	 "in\n"
+	 "force with the smallest addition that would allow it.  Every other byte stays; each addition "
+	 "has\n"
+	 "its evidence in a comment.  What is not suggested, and why, goes to standard error: deny "
+	 "rules\n"
+	 "are never undone.  Nothing is changed: read it, then `osh-enforce reload`.  NAME may be left "
+	 "out\n"
+	 "when one sandbox runs.\n"
+	 "\n"
+	 "A denied connection to port 80 or 443 is answered with an inspected, read-only endpoint: "
+	 "what\n"
+	 "more the program needs is denied as requests, and the next suggestion adds just those.\n"
+	 "\n"
+	 "      --since D         only denials of the last 90s, 5m, 2h, 1d; or since a time as\n"
+	 "                        2030-01-31T12:00:00Z\n"
+	 "      --generalise      path segments that are numbers, UUIDs or hashes become '*'\n"
+	 "  -o, --output FILE     write the policy to FILE\n"
+	 "  -h, --help            this text\n"
+	 "\n"
+	 "Exit status: 0, also when there is nothing to suggest and the policy is printed as it is; "
+	 "1.\n"},
 	{"doctor", "try what this kernel offers, and say how to get what is missing",
 	 "doctor [--format text|json]",
 	 "Tries each thing that osh-enforce is built on, by doing it in a child process and a "

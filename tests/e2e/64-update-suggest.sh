@@ -58,4 +58,68 @@ OUT=$(osh policy update "${PFX}a" --add-endpoint api.github.com:443:read-only --
 RC=$?
 # the deny rules that came and went leave api as it was
 check "every byte is as it was at the start" all 'rc_is 0' 'out_is ""'
+section "policy suggest"
+suggest() { OUT=$(timeout -k 5 60 "${OSHC[@]}" policy suggest "${PFX}a" "$@" 2>"$T/said" </dev/null); RC=$?; }
+said() { grep -qE -- "$1" "$T/said"; }
+same() { diff "$1" - <<<"$OUT" >/dev/null; }
+reload a "$T/start.yaml"
+SINCE=$(date -u +%Y-%m-%dT%H:%M:%SZ)
+sleep 1.1
+suggest --since 0s
+check "nothing denied: the policy as it is, exit 0" all 'rc_is 0' 'same "$T/start.yaml"' 'said "nothing to suggest"'
+ISSUES=https://api.github.com/repos/octocat/hello-world/issues
+code -X POST $ISSUES
+check "a POST is denied" out_is 403
+code -X POST $ISSUES
+code -X PUT https://api.github.com/repos/7/a*b
+check "a PUT too" out_is 403
+code $ANY/page
+check "another host too" rc_is 7
+sbsh a 'exec 3<>/dev/tcp/any.example.test/4000'
+check "and a port for bash" rc_not 0
+suggest --since "$SINCE"
+CONTEXT=60
+check "a policy" all 'rc_is 0' 'said "allows 4 different denials with 4 additions"'
+check "the POST with its evidence" all 'out_has "# 2 times, .*/curl POST /repos/octocat/hello-world/issues at api.github.com:443$"' \
+	'out_has "allow: .method: POST, path: /repos/octocat/hello-world/issues."'
+check "a star in a path is no pattern" out_has 'path: "/repos/7/a%2Ab"'
+check "the host, to read" out_has 'host: any.example.test, port: 443, protocol: rest, access: read-only'
+check "the program itself" out_has 'path: .*/curl, ancestors: false'
+check "another port: not looked at" all 'out_has "host: any.example.test, port: 4000.$"' 'out_has "# the bytes are not looked at"'
+OUT=$(diff "$T/start.yaml" - <<<"$OUT" | grep '^<')
+check "no byte of the old text is lost" out_is ''
+suggest --since "$SINCE" -o "$T/suggested.yaml"
+check "-o" all 'rc_is 0' 'out_is ""' '[ -s "$T/suggested.yaml" ]'
+run "$OSH" policy check "$T/suggested.yaml"
+check "policy check has nothing to say" all 'rc_is 0' 'out_lacks warning'
+suggest --since "$SINCE" --generalise
+check "--generalise" out_has 'path: "/repos/\*/a%2Ab"'
+reload a "$T/suggested.yaml"
+check "it loads" rc_is 0
+code -X POST $ISSUES
+check "the POST is allowed" out_is 201
+code -X PUT https://api.github.com/repos/7/a*b
+check "the PUT too" out_is 200
+code $ANY/page
+check "the host too" out_is 200
+code -X POST https://api.github.com/repos/octocat/hello-world/pulls
+check "another path is not" out_is 403
+code -X DELETE $ISSUES
+check "another method is not" out_is 403
+code -X PUT https://api.github.com/repos/7/axb
+check "what the star would have matched is not" out_is 403
+code -X POST $ANY/page
+check "the new host is for reading" out_is 403
+sb a python3 -c 'import socket; socket.create_connection(("any.example.test", 443), 5)'
+check "another program is not" rc_not 0
+suggest --since "$SINCE"
+check "the next suggestion has what is denied now" all 'rc_is 0' 'out_has "method: DELETE"' 'out_has "method: POST, path: /page"'
+check "and each program what it asked for itself" out_has 'binaries: ..path: .*/python3[^,]*, ancestors: false..$'
+update --add-deny api.github.com:443:DELETE:** --wait
+suggest --since "$SINCE"
+check "a deny rule is not undone, and it is said" all 'rc_is 0' 'out_lacks "method: DELETE, path: /repos"' 'said "deny rule forbids it"' 'said "DELETE /repos"'
+sbsh a 'exec 3<>/dev/udp/192.0.2.1/99; echo x >&3'
+sb a curl -s -m 3 http://169.254.169.254/
+suggest --since "$SINCE"
+check "what no policy can allow is listed with the reason" all 'rc_is 0' 'said "not suggested: .*169.254.169.254:80"'
 finish

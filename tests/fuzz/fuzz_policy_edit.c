@@ -31,7 +31,7 @@ static const struct edit_endpoint full = {.host = SLICE_LIT("x.y"),
 					  .rules = &rule,
 					  .nrules = 1,
 					  .rules_comment = "two\nlines"};
-static const struct slice binary = SLICE_LIT("/usr/bin/*");
+static const struct edit_binary binary = {SLICE_LIT("/usr/bin/*"), true};
 
 /* Returns what the edit did; *ret_adds: 1 adds, -1 removes, 0 may do both. */
 static int one_edit(struct edit *e, uint8_t which, uint8_t where, int *ret_adds)
@@ -51,7 +51,7 @@ static int one_edit(struct edit *e, uint8_t which, uint8_t where, int *ret_adds)
 	case 1:
 		return edit_add_endpoint(e, block, ep, comment);
 	case 2:
-		return edit_add_binary(e, block, binary, comment);
+		return edit_add_binary(e, block, &binary, comment);
 	case 3:
 		return edit_add_rule(e, block, i, which & 0x20 ? &rule : &deny, comment);
 	case 4:

@@ -41,7 +41,7 @@ static void refused(struct edit *e, int r, const char *text, const char *words)
 	edit_done(e);
 }
 
-static const struct slice curl[] = {SLICE_LIT("/usr/bin/curl")};
+static const struct edit_binary curl[] = {{SLICE_LIT("/usr/bin/curl"), false}};
 
 static void block_to(const char *text, const char *want)
 {
@@ -202,13 +202,13 @@ static void test_add_binary(void **state)
 	struct edit e = open_text(text);
 
 	(void)state;
-	gives(&e, edit_add_binary(&e, 0, S("/opt/x y/**"), "new"),
+	gives(&e, edit_add_binary(&e, 0, &(struct edit_binary){S("/opt/x y/**"), true}, "new"),
 	      HEAD "  a:\n    binaries:\n    - {path: /a}\n    # new\n    - {path: \"/opt/x "
-		   "y/**\"}\n    endpoints: [{host: a.b, port: 1}]\n");
+		   "y/**\", ancestors: false}\n    endpoints: [{host: a.b, port: 1}]\n");
 	e = open_text(text);
-	refused(&e, edit_add_binary(&e, 0, S("relative"), NULL), text, "must start with");
+	refused(&e, edit_add_binary(&e, 0, &(struct edit_binary){S("relative"), false}, NULL), text, "must start with");
 	e = open_text(text);
-	refused(&e, edit_add_binary(&e, 0, S("/a\n\"b"), NULL), text, "control");
+	refused(&e, edit_add_binary(&e, 0, &(struct edit_binary){S("/a\n\"b"), false}, NULL), text, "control");
 }
 
 #define REST(more)                                                                                 \
@@ -339,7 +339,7 @@ static void test_aliases(void **state)
 	e = open_text(text);
 	refused(&e, edit_add_endpoint(&e, 1, &ep, NULL), text, "alias of line 3");
 	e = open_text(text);
-	refused(&e, edit_add_binary(&e, 0, S("/z"), NULL), text, "used elsewhere");
+	refused(&e, edit_add_binary(&e, 0, &(struct edit_binary){S("/z"), false}, NULL), text, "used elsewhere");
 	e = open_text(text);
 	refused(&e, edit_remove_endpoint(&e, 0, 0, 1), text, "used elsewhere");
 	e = open_text(text);

@@ -19,7 +19,7 @@ struct word {
 /* Applies up to n words with binary /c.  Returns the error (malloced) or NULL; the text in *ret. */
 static char *apply(const char *text, const struct word *w, size_t n, char **ret, char **ret_said)
 {
-	const struct slice binaries[] = {SLICE_LIT("/c")};
+	const struct edit_binary binaries[] = {{SLICE_LIT("/c"), false}};
 	struct policy_diags d = {0};
 	struct update_op ops[8];
 	char *error = NULL, *said = NULL;
