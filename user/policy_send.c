@@ -135,7 +135,7 @@ static int answer(int fd, const struct policy_send_options *o)
 			return print_accepted(o->sandbox, buf);
 	} while (r == 0 && type == CTL_ACCEPTED);
 	if (r == -ETIMEDOUT)
-		return fail(POLICY_SEND_TIMEOUT, o->sandbox, "timed out; the old policy is in force");
+		return fail(POLICY_SEND_TIMEOUT, o->sandbox, "timed out: no answer from the supervisor; 'osh-enforce status' shows the revision in force");
 	if (r < 0)
 		return fail(POLICY_SEND_REFUSED, o->sandbox, r == -EPIPE ? "the supervisor ended" : strerror(-r));
 	if (type == CTL_OK)
