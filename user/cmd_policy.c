@@ -18,6 +18,10 @@ static const struct subcommand subcommands[] = {
 	{"policy update", policy_cmd_update, true},
 	{"policy prove", policy_cmd_prove, false},
 	{"policy suggest", policy_cmd_suggest, true},
+	{"policy set", policy_cmd_set, true},
+	{"policy get", policy_cmd_get, true},
+	{"policy list", policy_cmd_list, true},
+	{"policy delete", policy_cmd_delete, true},
 };
 
 static const char *short_name(const struct subcommand *s)

@@ -12,6 +12,7 @@
 #include "user/caller.h"
 #include "user/environ.h"
 #include "user/execclient.h"
+#include "user/globalpolicy.h"
 #include "user/hostsection.h"
 #include "user/plan.h"
 #include "user/prepare.h"
@@ -29,6 +30,7 @@
 #define PEM_MAX (16u << 20)
 #define HOSTS_MAX (4u << 20)
 #define DELETE_TIMEOUT_MS 30000
+#define START_TRIES 5
 
 struct run {
 	/* options */
@@ -40,6 +42,8 @@ struct run {
 	char workdir[PATH_MAX];
 	char chosen_name[OSH_SANDBOX_NAME_MAX + 1];
 	struct prepared prepared;
+	struct prepared global_policy; /* image_fd -1: there is none */
+	uint64_t global;	       /* its revision */
 	struct host_section host;
 	struct launch_plan plan;
 };
@@ -52,6 +56,7 @@ static void run_done(struct run *x)
 	strv_free(x->hosts);
 	strv_free(x->upstream_ca);
 	prepared_done(&x->prepared);
+	prepared_done(&x->global_policy);
 	host_section_done(&x->host);
 	plan_done(&x->plan);
 }
@@ -381,6 +386,28 @@ static int make_environment(struct run *x)
 	return x->plan.env ? 0 : -ENOMEM;
 }
 
+/* While a global policy is in force, its network rules apply; the walls are those of the sandbox's own. */
+static int prepare_global(struct run *x)
+{
+	_cleanup_free_ char *text = NULL;
+	struct prepare_options o = {.identity = &x->prepared.identity, .label = "global policy", .quiet = true};
+	uint64_t before = x->global;
+	size_t n = 0;
+	int r = global_text(&text, &n, &x->global);
+
+	prepared_done(&x->global_policy);
+	if (r < 0)
+		return fail("the global policy cannot be read: %s", strerror(-r));
+	if (!x->global)
+		return 0;
+	if (x->global != before)
+		fprintf(stderr, "osh-enforce run: the global policy (revision %llu) is in force: its network rules apply, not "
+				"those of %s; files and identity are as %s says\n",
+			(unsigned long long)x->global, x->prepared.path, x->prepared.path);
+	o.text = (struct slice){(const uint8_t *)text, n};
+	return prepare_policy(&o, &x->global_policy);
+}
+
 static int prepare(struct run *x)
 {
 	const struct prepare_options o = {.path = x->policy, .amend = amend, .userdata = x};
@@ -396,6 +423,8 @@ static int prepare(struct run *x)
 		r = make_plan(x);
 	if (r == 0)
 		r = make_environment(x);
+	if (r == 0)
+		r = prepare_global(x);
 	if (r == -ENOMEM)
 		fail("out of memory");
 	return r;
@@ -512,7 +541,8 @@ static int roots_memfds(const struct run *x, int *ret_roots, int *ret_upstream)
 /* ------------------------------------------------------------------------------------- the command
  * -- */
 
-static int start(const struct run *x, int *ret_control)
+/* -EAGAIN: the global policy has changed since it was read. */
+static int start(const struct run *x, int *ret_control, bool last_try)
 {
 	_cleanup_close_ int plan = -1, hosts = -1, roots = -1, upstream = -1;
 	_cleanup_free_ char *error = NULL, *name = NULL;
@@ -525,6 +555,8 @@ static int start(const struct run *x, int *ret_control)
 		.policy_path = x->prepared.path,
 		.static_hash = x->prepared.static_hash,
 		.hash = x->prepared.hash,
+		.global_fd = x->global_policy.image_fd,
+		.global = x->global,
 		.uid = x->plan.uid,
 		.user = x->plan.user,
 	};
@@ -541,11 +573,28 @@ static int start(const struct run *x, int *ret_control)
 	s.roots_fd = roots;
 	s.upstream_fd = upstream;
 	r = sandbox_start(&s, &name, ret_control, &error);
+	if (r == -EAGAIN && !last_try)
+		return r;
 	if (r < 0)
 		return fail("%s", error ? error : strerror(-r));
 	if (x->verbose || x->keep)
 		fprintf(stderr, "osh-enforce: sandbox %s is up\n", name);
 	return 0;
+}
+
+static int start_settled(struct run *x, int *ret_control)
+{
+	int r = -EAGAIN;
+
+	for (int i = 1; r == -EAGAIN && i <= START_TRIES; i++) {
+		r = start(x, ret_control, i == START_TRIES);
+		if (r == -EAGAIN) {
+			global_settled();
+			if (prepare_global(x) < 0)
+				return -ECANCELED;
+		}
+	}
+	return r;
 }
 
 /* If the host has `file` but the sandbox does not show it, says which flag would. */
@@ -614,7 +663,8 @@ static void end_sandbox(const struct run *x, int control)
 
 int cmd_run(int argc, char **argv)
 {
-	_cleanup_(run_done) struct run x = {.prepared = {.text_fd = -1, .image_fd = -1}};
+	_cleanup_(run_done) struct run x = {.prepared = {.text_fd = -1, .image_fd = -1},
+					  .global_policy = {.text_fd = -1, .image_fd = -1}};
 	_cleanup_close_ int control = -1;
 	int status;
 
@@ -629,7 +679,7 @@ int cmd_run(int argc, char **argv)
 	if (x.verbose)
 		environ_print_dropped(x.plan.env, stderr);
 	sandbox_sweep();
-	if (start(&x, &control) < 0)
+	if (start_settled(&x, &control) < 0)
 		return EXIT_ENFORCER;
 	status = run_command(&x, control);
 	end_sandbox(&x, control);

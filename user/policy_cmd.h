@@ -13,3 +13,7 @@ int policy_cmd_test(int argc, char **argv);
 int policy_cmd_update(int argc, char **argv);
 int policy_cmd_prove(int argc, char **argv);
 int policy_cmd_suggest(int argc, char **argv);
+int policy_cmd_delete(int argc, char **argv);
+int policy_cmd_get(int argc, char **argv);
+int policy_cmd_list(int argc, char **argv);
+int policy_cmd_set(int argc, char **argv);

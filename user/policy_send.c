@@ -232,3 +232,31 @@ int policy_fetch(const char *sandbox, uint64_t rev, char **ret_text, size_t *ret
 	revisions_done(&all);
 	return r;
 }
+
+void policy_settle(const char *sandbox, struct revisions *r)
+{
+	_cleanup_close_ int fd = -1;
+
+	if (!sandbox || control_connect(sandbox, &fd) == 0)
+		return;
+	for (size_t i = 0; i < r->n; i++) {
+		char *why;
+
+		if (r->v[i].status != REVISION_PENDING || !(why = strdup(REVISION_ABANDONED)))
+			continue;
+		free(r->v[i].error);
+		r->v[i].error = why;
+		r->v[i].status = REVISION_FAILED;
+	}
+}
+
+void policy_standing(const char *sandbox, uint64_t *ret_first, uint64_t *ret_global)
+{
+	struct policy_target t = {0};
+
+	if (policy_target_find(sandbox, &t) < 0)
+		return;
+	*ret_first = t.first_revision;
+	*ret_global = t.global;
+	policy_target_done(&t);
+}

@@ -35,6 +35,12 @@ int policy_fetch(const char *sandbox, uint64_t rev, char **ret_text, size_t *ret
 /* All revisions of a sandbox, running or not.  -ENOENT: no such sandbox. */
 int policy_revisions(const char *sandbox, struct revisions *ret);
 
+/* What is said to be pending failed when there is nobody any more who could load it.  sandbox NULL: the global policy,
+ * where a pending one is being set. */
+void policy_settle(const char *sandbox, struct revisions *r);
+/* Of a running sandbox: the revision it was started with, and the global one in force; 0: none, or not known. */
+void policy_standing(const char *sandbox, uint64_t *ret_first, uint64_t *ret_global);
+
 /* --timeout S -> seconds; 0: told. */
 uint32_t policy_timeout_option(const char *command, const char *value);
 /* NAME, or the only sandbox that runs.  malloced; NULL: told, and *ret_status is the exit status. */

@@ -101,19 +101,26 @@ static void take_failure(struct prepare_failure *f, struct prepared *p, char **e
 	f->error = steal_ptr(error);
 }
 
-int policy_target_prepare(const struct policy_target *t, const struct prepare_options *o, struct prepared *ret)
+int policy_target_compile(const struct policy_target *t, const struct prepare_options *o, struct prepared *ret)
 {
 	struct prepare_options mine = *o;
 	struct identity id = {0};
-	struct prepared p = {.text_fd = -1, .image_fd = -1};
-	_cleanup_free_ char *error = NULL;
 	int r = running_identity(t->uid, &id);
 
 	mine.identity = &id;
 	mine.amend = NULL;
 	if (r == 0)
-		r = prepare_policy(&mine, &p);
+		r = prepare_policy(&mine, ret);
 	identity_done(&id);
+	return r;
+}
+
+int policy_target_prepare(const struct policy_target *t, const struct prepare_options *o, struct prepared *ret)
+{
+	struct prepared p = {.text_fd = -1, .image_fd = -1};
+	_cleanup_free_ char *error = NULL;
+	int r = policy_target_compile(t, o, &p);
+
 	if (r < 0)
 		return r;
 	r = policy_target_static(t, &p, &error);

@@ -22,5 +22,6 @@ void policy_target_done(struct policy_target *t);
  * Prints what is wrong; on failure o->failure (must be given) says it again.  o->identity and o->amend are set here.
  */
 int policy_target_prepare(const struct policy_target *t, const struct prepare_options *o, struct prepared *ret);
-/* The second half, for a policy that is prepared. */
+/* The two halves of it. */
+int policy_target_compile(const struct policy_target *t, const struct prepare_options *o, struct prepared *ret);
 int policy_target_static(const struct policy_target *t, const struct prepared *p, char **ret_error);

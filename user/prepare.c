@@ -215,7 +215,8 @@ int prepare_policy(const struct prepare_options *o, struct prepared *ret)
 		if (r == 0)
 			r = compile(&p, &diags);
 	}
-	policy_diags_print(&diags, p.path ? p.path : "policy", stderr);
+	if (r < 0 || !o->quiet)
+		policy_diags_print(&diags, p.path ? p.path : "policy", stderr);
 	if (r < 0 && !diags.errors && !p.policy)
 		complain(r, p.path ? p.path : "policy");
 	if (r < 0) {

@@ -27,6 +27,7 @@ struct prepare_options {
 			     the built-in default */
 	struct slice text;    /* when text.p is not NULL, instead of a file */
 	const char *label;    /* what messages call that text */
+	bool quiet;	      /* its warnings have been printed before */
 	/* Of the running sandbox (reload); NULL: by the policy (run).  Only uid, gid and groups
 	 * matter. */
 	const struct identity *identity;

@@ -295,6 +295,7 @@ static void drop_text(struct revisions *r, struct revision *v)
 	file_name(name, v->number, "yaml");
 	(void)unlinkat(r->dir, name, 0);
 	r->text_bytes -= v->size;
+	v->size = 0;
 	v->text = false;
 }
 
@@ -442,7 +443,7 @@ int revisions_recover(struct revisions *r, uint64_t in_force)
 	for (size_t i = 0; i < r->n; i++) {
 		if (r->v[i].status != REVISION_PENDING || r->v[i].number == in_force)
 			continue;
-		k = revisions_failed(r, r->v[i].number, "who loaded it ended before it was known to be in force");
+		k = revisions_failed(r, r->v[i].number, REVISION_ABANDONED);
 		if (k < 0 && first == 0)
 			first = k;
 	}

@@ -15,6 +15,7 @@
 
 #define REVISIONS_MAX 1000		 /* then the oldest go that are neither in force nor being loaded */
 #define REVISIONS_TEXT_MAX (64u << 20)	 /* bytes of text together; then the texts of the oldest go */
+#define REVISION_ABANDONED "who loaded it ended before it was known to be in force"
 #define REVISION_ERROR_MAX 4096		 /* bytes that are kept of an error */
 
 enum revision_status { REVISION_PENDING, REVISION_LOADED, REVISION_FAILED, REVISION_SUPERSEDED };

@@ -155,6 +155,10 @@ static void print_policy(const json_t *st, int64_t now_s, FILE *out)
 		safe_print(*path ? path : "(built in)", out);
 		fputc('\n', out);
 	}
+	if (status_number(st, "global", &v)) {
+		label("global", out);
+		fprintf(out, "revision %" PRId64 " of the global policy is in force instead; see 'policy delete --global'\n", v);
+	}
 	if (hash) {
 		label("sha256", out);
 		safe_print(hash, out);
@@ -245,7 +249,8 @@ void status_print(const json_t *st, int64_t now_s, FILE *out)
 
 /* --------------------------------------------------------------------------------- the list -- */
 
-enum { COL_NAME, COL_STATE, COL_USER, COL_POLICY, COL_REVISION, COL_COMMANDS, COL_UPTIME, COLS };
+enum { COL_NAME, COL_STATE, COL_USER, COL_POLICY, COL_REVISION, COL_HASH, COL_COMMANDS, COL_UPTIME, COLS };
+#define HASH_SHORT 12
 
 struct row {
 	char *cell[COLS];
@@ -266,6 +271,30 @@ static char *cell_number(const json_t *st, const char *key)
 	if (status_number(st, key, &v))
 		snprintf(text, sizeof(text), "%" PRId64, v);
 	return strdup(text);
+}
+
+/* "3", or "3 (global 1)" when the global policy is in force instead. */
+static char *cell_revision(const json_t *st)
+{
+	char *own = cell_number(st, "revision"), *both = NULL;
+	int64_t global;
+
+	if (!own || !status_number(st, "global", &global))
+		return own;
+	if (asprintf(&both, "%s (global %" PRId64 ")", own, global) < 0)
+		both = NULL;
+	free(own);
+	return both;
+}
+
+/* Of what is in force. */
+static char *cell_hash(const json_t *st)
+{
+	struct slice s = slice_str(status_string(st, "hash", "-"));
+
+	if (s.n > HASH_SHORT)
+		s.n = HASH_SHORT;
+	return safetext_dup(s);
 }
 
 static char *cell_uptime(const json_t *st, int64_t now_s)
@@ -291,7 +320,8 @@ static void row_fill(struct row *r, const json_t *st, int64_t now_s)
 	r->cell[COL_STATE] = cell_string(st, "state");
 	r->cell[COL_USER] = cell_string(st, "user");
 	r->cell[COL_POLICY] = cell_policy(st);
-	r->cell[COL_REVISION] = cell_number(st, "revision");
+	r->cell[COL_REVISION] = cell_revision(st);
+	r->cell[COL_HASH] = cell_hash(st);
 	r->cell[COL_COMMANDS] = cell_number(st, "commands");
 	r->cell[COL_UPTIME] = cell_uptime(st, now_s);
 }
@@ -311,7 +341,7 @@ static void row_print(const struct row *r, const int *widths, FILE *out)
 void status_print_list(const json_t *list, int64_t now_s, FILE *out)
 {
 	static const struct row head = {{(char *)"NAME", (char *)"STATE", (char *)"USER",
-					 (char *)"POLICY", (char *)"REVISION", (char *)"COMMANDS",
+					 (char *)"POLICY", (char *)"REVISION", (char *)"SHA256", (char *)"COMMANDS",
 					 (char *)"UPTIME"}};
 	size_t n = json_array_size(list);
 	_cleanup_free_ struct row *rows = calloc(n + 1, sizeof(*rows));

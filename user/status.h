@@ -3,7 +3,8 @@
  * status.h - what a supervisor says of its sandbox (CTL_STATUS_REPLY), for people and for machines.
  *
  * The reply is JSON; every key may be missing.  Keys: name state pid proxy_pid proxy_restarts
- * init_pid user uid keep started policy_path revision generation hash policy_loaded commands
+ * init_pid user uid keep started policy_path revision first_revision global (when a global policy is in
+ * force instead) generation hash (of what is in force) policy_loaded commands
  * natives names paths events_lost layers{} warnings[]; times in Unix seconds.  Strings in it are
  * printed as safe text (user/safetext.h).
  */

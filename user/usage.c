@@ -66,8 +66,9 @@ static const struct help helps[] = {
 	 "\n"
 	 "  -h, --help            this text\n"},
 	{"list", "list the sandboxes of this host", "list [--format text|json]",
-	 "One line a sandbox: name, running or dead, user, policy, revision, commands, uptime.  A "
-	 "dead\n"
+	 "One line a sandbox: name, running or dead, user, policy, revision, hash of what is in "
+	 "force,\n"
+	 "commands, uptime.  A dead\n"
 	 "sandbox is one whose supervisor is gone: nothing it denied opens; `delete` clears it "
 	 "up.\n"
 	 "\n"
@@ -87,11 +88,12 @@ static const struct help helps[] = {
 	 "cut.\n"
 	 "A file that changes a static section (files, identity) is refused, naming the field.  "
 	 "NAME\n"
-	 "may be left out when one sandbox runs.\n"
+	 "may be left out when one sandbox runs.  Short for `policy set --wait`.\n"
 	 "\n"
-	 "      --policy FILE     the policy\n"
-	 "      --wait            return when every decision is made by the new policy\n"
-	 "      --timeout S       give up after S seconds\n"
+	 "      --policy FILE     the policy ('-': standard input)\n"
+	 "      --wait            accepted for clarity: it always returns when every decision is\n"
+	 "                        made by the new policy, or when it failed\n"
+	 "      --timeout S       give up after S seconds (default 60); the old policy stays\n"
 	 "  -h, --help            this text\n"
 	 "\n"
 	 "Exit status: 0 loaded; 1 refused, with all errors printed; 124 timed out.\n"},
@@ -246,6 +248,65 @@ static const struct help helps[] = {
 	 "\n"
 	 "Exit status: 0, also when there is nothing to suggest and the policy is printed as it is; "
 	 "1.\n"},
+	{"policy set", "give a running sandbox, or all sandboxes, another policy",
+	 "policy set [NAME] --policy FILE [--wait] [--timeout S]\n"
+	 "       osh-enforce policy set --global --policy FILE [--wait] [--timeout S]",
+	 "Checks FILE and makes it the sandbox's next revision; it comes into force as with "
+	 "`reload`.\n"
+	 "What is refused is on record too, as failed.  NAME may be left out when one sandbox runs.\n"
+	 "\n"
+	 "With --global FILE's network rules are in force in every sandbox, running or started "
+	 "later,\n"
+	 "instead of its own, until `policy delete --global`: in all of them or, when one refuses, "
+	 "in\n"
+	 "none.  Meanwhile a single sandbox cannot be set.  FILE may leave the static sections "
+	 "(files,\n"
+	 "identity) out, or must say what each running sandbox was started with.\n"
+	 "\n"
+	 "      --policy FILE     the policy ('-': standard input)\n"
+	 "      --wait            return when it is loaded or failed; else when it is accepted\n"
+	 "      --timeout S       give up after S seconds (default 60); the old policy stays\n"
+	 "  -h, --help            this text\n"
+	 "\n"
+	 "Exit status: 0 accepted (--wait: loaded); 1 refused, with all errors printed; 124 timed "
+	 "out.\n"},
+	{"policy get", "print a policy as it was set", "policy get [NAME | --global] [--rev N] [--full]",
+	 "Prints the policy in force, or revision N, exactly as it was set, under a header of "
+	 "comments:\n"
+	 "revision, hash, status, times, source.  What it prints can be set again and has the same "
+	 "hash;\n"
+	 "the header of an earlier `get` is not repeated.  On a terminal, bytes that could harm it "
+	 "are\n"
+	 "shown as \\xNN.\n"
+	 "\n"
+	 "      --rev N           revision N, failed and superseded ones included\n"
+	 "      --full            add, as comments, the files and identity that stand in the "
+	 "sandbox\n"
+	 "                        whatever the text says, and whether the global policy overrules "
+	 "it\n"
+	 "  -h, --help            this text\n"
+	 "\n"
+	 "Exit status: 0; 1 there is no such sandbox or revision, or its text is too old.\n"},
+	{"policy list", "list the revisions of a sandbox's policy",
+	 "policy list [NAME | --global] [--format text|json]",
+	 "One line a revision: number, status, time, hash, where it came from, and why it failed.  "
+	 "The\n"
+	 "hash is over what the policy says, not how: comments, spacing and order do not change it.  "
+	 "At\n"
+	 "most 1000 revisions and 64 MiB of texts are kept; the oldest go first.  The revisions of "
+	 "a\n"
+	 "sandbox that was started with --keep outlive its supervisor, until `osh-enforce delete`.\n"
+	 "\n"
+	 "      --format F        text (default) or json\n"
+	 "  -h, --help            this text\n"},
+	{"policy delete", "delete the global policy: every sandbox goes back to its own",
+	 "policy delete --global [--timeout S]",
+	 "Each running sandbox is back at its own last loaded revision, all of them or none.\n"
+	 "\n"
+	 "      --timeout S       give up after S seconds (default 60)\n"
+	 "  -h, --help            this text\n"
+	 "\n"
+	 "Exit status: 0; 1 there is none, or a sandbox refused; 124 timed out.\n"},
 	{"doctor", "try what this kernel offers, and say how to get what is missing",
 	 "doctor [--format text|json]",
 	 "Tries each thing that osh-enforce is built on, by doing it in a child process and a "
