@@ -79,11 +79,12 @@ scratch_up() {
 # With KEEP_LOGS=DIR the servers' logs outlive the run.
 keep_logs() { [ -z "${KEEP_LOGS:-}" ] || { mkdir -p "$KEEP_LOGS" && cp -r "$T/log/." "$KEEP_LOGS/"; }; }
 
+USER_BOOK=${USER_BOOK:-/run/osh-test-users} # who uses which
 # user_up NAME [HOME]: makes the user where it is missing and removes it when the last run that asked for it ends.
 user_up() {
-	local u=$1 home=${2:-} d=/run/osh-test-users/$1
+	local u=$1 home=${2:-} d=$USER_BOOK/$1
 	mkdir -p "$d"
-	exec {USER_LOCK}>/run/osh-test-users/.lock
+	exec {USER_LOCK}>"$USER_BOOK/.lock"
 	flock "$USER_LOCK"
 	if ! getent passwd "$u" >/dev/null; then
 		if [ -n "$home" ]; then
@@ -98,8 +99,8 @@ user_up() {
 	on_exit "user_down $u"
 }
 user_down() {
-	local d=/run/osh-test-users/$1 p
-	exec {USER_LOCK}>/run/osh-test-users/.lock
+	local d=$USER_BOOK/$1 p
+	exec {USER_LOCK}>"$USER_BOOK/.lock"
 	flock "$USER_LOCK"
 	rm -f "$d/$$"
 	for p in "$d"/[0-9]*; do
@@ -113,8 +114,8 @@ user_down() {
 		rm -rf "$d"
 	fi
 	exec {USER_LOCK}>&-
-	rmdir /run/osh-test-users 2>/dev/null || { [ -z "$(find /run/osh-test-users -mindepth 1 -type d 2>/dev/null)" ] &&
-		rm -rf /run/osh-test-users; }
+	rmdir "$USER_BOOK" 2>/dev/null || { [ -z "$(find "$USER_BOOK" -mindepth 1 -type d 2>/dev/null)" ] &&
+		rm -rf "$USER_BOOK"; }
 }
 
 # --- the test host --------------------------------------------------------------------------------------------

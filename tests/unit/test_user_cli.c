@@ -306,19 +306,21 @@ static void test_list(void **state)
 	char *text =
 		printed(print_list, "[{\"name\":\"a\",\"state\":\"running\",\"user\":\"ann\","
 				    "\"policy_path\":\"/p/x.yaml\","
-				    "\"revision\":12,\"commands\":1,\"started\":1893455990},"
+				    "\"revision\":12,\"hash\":\"0123456789abcdef\",\"commands\":1,"
+				    "\"started\":1893455990},"
 				    "{\"name\":\"long-name\",\"state\":\"dead\"},"
-				    "{\"name\":\"c\",\"state\":\"running\",\"policy_path\":\"\"}]");
+				    "{\"name\":\"c\",\"state\":\"running\",\"policy_path\":\"\","
+				    "\"revision\":2,\"global\":7}]");
 
 	(void)state;
 	assert_string_equal(text,
-			    "NAME       STATE    USER  POLICY      REVISION  COMMANDS  UPTIME\n"
-			    "a          running  ann   /p/x.yaml   12        1         10s\n"
-			    "long-name  dead     -     -           -         -         -\n"
-			    "c          running  -     (built in)  -         -         -\n");
+			    "NAME       STATE    USER  POLICY      REVISION      SHA256        COMMANDS  UPTIME\n"
+			    "a          running  ann   /p/x.yaml   12            0123456789ab  1         10s\n"
+			    "long-name  dead     -     -           -             -             -         -\n"
+			    "c          running  -     (built in)  2 (global 7)  -             -         -\n");
 	free(text);
 	text = printed(print_list, "[]");
-	assert_string_equal(text, "NAME  STATE  USER  POLICY  REVISION  COMMANDS  UPTIME\n");
+	assert_string_equal(text, "NAME  STATE  USER  POLICY  REVISION  SHA256  COMMANDS  UPTIME\n");
 	free(text);
 }
 
