@@ -200,15 +200,17 @@ static void lint_hosts(struct lint *l)
 int policy_lint(const struct policy *p, const struct image *img, struct policy_diags *diags)
 {
 	static int (*const parts[])(struct lint *) = {lint_files, lint_cover, lint_rules};
-	_cleanup_(lint_done) struct lint l = {.p = p, .img = img, .d = diags, .work = LINT_WORK};
+	_cleanup_(lint_done) struct lint l = {.p = p, .img = img, .d = diags};
 	int r = number_endpoints(&l);
 
 	if (r == 0)
 		r = invert_sets(&l);
 	if (r == 0)
 		lint_hosts(&l);
-	for (size_t i = 0; r == 0 && i < ARRAY_LEN(parts); i++)
+	for (size_t i = 0; r == 0 && i < ARRAY_LEN(parts); i++) {
+		l.work = LINT_WORK;
 		r = parts[i](&l);
+	}
 	if (r < 0)
 		return r;
 	if (l.cut)

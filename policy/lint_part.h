@@ -6,7 +6,7 @@
 #include "policy/model.h"
 #include "policy/product.h"
 
-/* In steps of about ten nanoseconds: a second or so. */
+/* For each part, in steps of about ten nanoseconds: half a second or so. */
 #define LINT_WORK (64u << 20)
 #define LINT_WORK_STATE 96 /* of a state built or a combination visited */
 #define LINT_WORK_CALL 1024
