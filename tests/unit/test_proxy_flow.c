@@ -1183,6 +1183,47 @@ static void test_swap_cuts(void **state)
 	free(s2);
 }
 
+static const char policy_moved[] =
+	"version: 1\n"
+	"network_policies:\n"
+	"  first:\n"
+	"    endpoints: [{host: other.test, port: 443, protocol: rest, access: full}]\n"
+	"    binaries: [{path: /usr/bin/curl}]\n"
+	"  api:\n"
+	"    endpoints:\n"
+	"      - {host: api.test, port: 443, protocol: rest, rules: [{allow: {method: PUT, path: \"/up/b*\"}}]}\n"
+	"    binaries: [{path: /usr/bin/curl}]\n";
+
+/* A request that goes on by the new policy's leave is logged with that one's generation, block and rule, not with some
+ * of either. */
+static void test_swap_in_a_request(void **state)
+{
+	struct rig *r = *state;
+	struct server *s = server_start(r, "api.test", serve_upload);
+	struct end *e = program_https(r, 1);
+	const struct wire_event *ev;
+	struct answer *a;
+
+	assert_true(end_puts(e, "PUT /up/big HTTP/1.1\r\nHost: api.test\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n"));
+	while (!*(const char *volatile)s->seen) /* it is under way */
+		usleep(1000);
+	rig_policy(r, 2, policy_moved);
+	rig_swapped(r, NULL);
+	a = program_ask(e, "3\r\ndef\r\n0\r\n\r\n");
+	assert_int_equal(a->status, 200);
+	assert_non_null(strstr(a->head, "X-Got: 6"));
+	ev = rig_event(r, 0);
+	assert_int_equal(ev->decision, WD_ALLOW);
+	assert_int_equal(ev->gen, 2);
+	assert_int_equal(ev->block, 1);
+	assert_int_equal(ev->rule_line, 8);
+	answer_free(a);
+	end_free(e);
+	rig_policy(r, 3, policy_nothing);
+	rig_swapped(r, NULL);
+	server_free(s);
+}
+
 static void test_swap_of_many(void **state)
 {
 	enum { N = 300 };
@@ -1267,6 +1308,7 @@ int main(void)
 		T(test_skip_retry),
 		T(test_timeouts),
 		T(test_swap_cuts),
+		T(test_swap_in_a_request),
 		T(test_swap_of_many),
 		T(test_no_policy),
 		T(test_limit_of_flows),
