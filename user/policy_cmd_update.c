@@ -3,8 +3,8 @@
  * policy_cmd_update.c - `osh-enforce policy update NAME ...`: some edits of the policy in force, as one
  * new revision.
  *
- * Fetch, edit, send with the revision that was fetched; where another came in between, all over
- * again on that one.
+ * Fetch, edit, send with the revision that was fetched; where another came in between or is on its
+ * way, all over again on that one, until time is up.
  */
 #include "user/policy_cmd.h"
 #include "user/policy_send.h"
@@ -13,7 +13,7 @@
 #include "user/usage.h"
 
 #define OPS_MAX 1000
-#define ATTEMPTS 5
+#define AGAIN_MS 20
 
 struct options {
 	struct update_op *ops;
@@ -153,12 +153,13 @@ static int fetch(const char *command, const char *name, char **ret, size_t *ret_
 	return r;
 }
 
-/* -EAGAIN: another revision came in between. */
-static int update_once(const struct options *o, const char *command, const char *name)
+/* *ret_again: another revision came in between, or is on its way. */
+static int update_once(const struct options *o, const char *command, const char *name,
+		       bool *ret_again)
 {
 	_cleanup_(edit_done) struct edit e = {0};
-	_cleanup_free_ char *text = NULL, *said = NULL, *now = NULL;
-	uint64_t rev = 0, rev_now = 0;
+	_cleanup_free_ char *text = NULL, *said = NULL;
+	uint64_t rev = 0;
 	size_t n, changes = 0;
 	int status;
 
@@ -168,11 +169,12 @@ static int update_once(const struct options *o, const char *command, const char 
 			   &said);
 	if (status)
 		return status;
-	fputs(said, o->dry_run ? stderr : stdout);
-	if (o->dry_run)
+	if (o->dry_run || !changes) {
+		fputs(said, o->dry_run ? stderr : stdout);
+		if (!o->dry_run)
+			return 0;
 		return fwrite(e.text, 1, e.n, stdout) == e.n && fflush(stdout) == 0 ? 0 : 1;
-	if (!changes)
-		return 0;
+	}
 	status = policy_send(&(struct policy_send_options){
 		.sandbox = name,
 		.text = {(const uint8_t *)e.text, e.n},
@@ -180,24 +182,28 @@ static int update_once(const struct options *o, const char *command, const char 
 		.base = rev,
 		.wait = o->wait,
 		.timeout_s = o->timeout_s,
+		.ret_again = ret_again,
 	});
-	if (status == 1 && policy_fetch(name, 0, &now, &n, &rev_now) == 0 && rev_now != rev)
-		return -EAGAIN;
+	if (status == 0)
+		fputs(said, stdout);
 	return status;
 }
 
 static int update(const struct options *o, const char *command, const char *name)
 {
-	int status = -EAGAIN;
+	uint64_t tries = (uint64_t)o->timeout_s * 1000 / AGAIN_MS + 1;
 
-	for (int i = 0; status == -EAGAIN && i < ATTEMPTS; i++) {
-		if (i)
-			fprintf(stderr, "osh-enforce %s: another policy came in between; trying "
-					"again on that one\n",
-				command);
-		status = update_once(o, command, name);
+	for (; tries > 0; tries--) {
+		bool again = false;
+		int status = update_once(o, command, name, &again);
+
+		if (!again)
+			return status;
+		usleep(AGAIN_MS * 1000);
 	}
-	return status == -EAGAIN ? 1 : status;
+	fprintf(stderr, "osh-enforce %s: %s: other policies keep coming in between; nothing is changed\n",
+		command, name);
+	return POLICY_SEND_TIMEOUT;
 }
 
 int policy_cmd_update(int argc, char **argv)

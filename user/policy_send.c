@@ -142,6 +142,10 @@ static int answer(int fd, const struct policy_send_options *o)
 		return print_loaded(o->sandbox, buf);
 	if (n >= sizeof(e))
 		memcpy(&e, buf, sizeof(e));
+	if (o->ret_again && (e == -ESTALE || e == -EBUSY)) {
+		*o->ret_again = true;
+		return POLICY_SEND_REFUSED;
+	}
 	return fail(e == -ETIMEDOUT ? POLICY_SEND_TIMEOUT : POLICY_SEND_REFUSED, o->sandbox,
 		    n > sizeof(e) ? buf + sizeof(e) : "unexpected answer");
 }

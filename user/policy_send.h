@@ -22,6 +22,9 @@ struct policy_send_options {
 	uint64_t base;	   /* refuse when another revision is in force by now; 0: do not look */
 	bool wait;	   /* return when it is loaded or failed; else when it is accepted */
 	uint32_t timeout_s;
+	/* Set, and nothing printed, when it was refused only for another revision that came in between or is on its way;
+	 * NULL: that is an error as any other. */
+	bool *ret_again;
 };
 
 /* Checks and compiles here (errors are printed with line and column), sends, prints the answer.  What fails is on the

@@ -58,6 +58,18 @@ OUT=$(osh policy update "${PFX}a" --add-endpoint api.github.com:443:read-only --
 RC=$?
 # the deny rules that came and went leave api as it was
 check "every byte is as it was at the start" all 'rc_is 0' 'out_is ""'
+
+# Each fetches, edits and sends; who comes second on the same revision must try again on the other's.
+PIDS=()
+for i in 1 2 3 4; do
+	"${OSHC[@]}" policy update "${PFX}a" --add-endpoint "h$i.example.test:443:read-only" --binary /usr/bin/curl --wait >"$T/log/par.$i" 2>&1 </dev/null &
+	PIDS+=($!)
+done
+RC=0
+for i in "${PIDS[@]}"; do wait "$i" || RC=1; done
+OUT=$(cat "$T"/log/par.*; osh policy update "${PFX}a" --add-endpoint x.example.test:1 --binary /x --dry-run 2>/dev/null </dev/null)
+check "four at once: each is one revision, none is lost" all 'rc_is 0' 'out_has "host: h1.ex"' 'out_has "host: h2.ex"' 'out_has "host: h3.ex"' 'out_has "host: h4.ex"'
+
 section "policy suggest"
 suggest() { OUT=$(timeout -k 5 60 "${OSHC[@]}" policy suggest "${PFX}a" "$@" 2>"$T/said" </dev/null); RC=$?; }
 said() { grep -qE -- "$1" "$T/said"; }
