@@ -14,17 +14,12 @@ struct prove {
 	const struct prove_expr *e;
 	struct path_classes exe, script, anc, must;
 	struct caller_filter callers;
-	/* destinations seen, by key */
-	struct slice *key;
-	size_t nkeys, keys_cap;
-	struct hmap keys;
-	struct slice look; /* the key looked for */
+	struct shape_set seen;
 	/* the destination at hand */
 	const struct dest_class *dest;
 	struct callers who;
 	struct connect_decision *connect; /* [who.n] */
-	struct space_endpoint *ep;
-	size_t nep, ep_cap;
+	struct space_endpoints ep;
 	/* the request at hand */
 	struct slice method, path;
 	struct witness *ret;
@@ -37,10 +32,9 @@ static void prove_done(struct prove *p)
 	path_classes_done(&p->anc);
 	path_classes_done(&p->must);
 	callers_done(&p->who);
-	hmap_done(&p->keys);
-	free(p->key);
+	shape_set_done(&p->seen);
 	free(p->connect);
-	free(p->ep);
+	free(p->ep.v);
 	space_done(&p->s);
 }
 
@@ -111,7 +105,7 @@ static int on_query(void *ctx, const struct query_pair *query, size_t n)
 
 		if (p->who.v[i].repeats)
 			continue;
-		r = space_spend(&p->s, 1 + p->nep / 16);
+		r = space_spend(&p->s, 1 + p->ep.n / 16);
 		if (r < 0)
 			return r;
 		decide_request(p->img, &p->connect[i], &q, &d);
@@ -128,44 +122,19 @@ static int on_request(void *ctx, struct slice method, struct slice path, const u
 
 	p->method = method;
 	p->path = path;
-	return space_queries(&p->s, &f, p->ep, p->nep, accept, on_query, p);
-}
-
-/* The inspected endpoints that any caller has; *slash: one of them keeps slashes. */
-static int find_endpoints(struct prove *p, bool *slash)
-{
-	struct view_eps eps = view_eps(p->img, p->dest->dstset[0]);
-	struct block_bits all = {{0}};
-
-	p->nep = 0;
-	*slash = false;
-	for (size_t i = 0; i < p->who.n; i++)
-		for (size_t k = 0; k < OSH_BLOCK_WORDS; k++)
-			all.w[k] |= p->who.v[i].bits[0].w[k];
-	for (uint32_t i = 0; i < eps.n; i++) {
-		const struct img_endpoint *e = view_endpoint(p->img, eps.v[i]);
-		int r;
-
-		if (!(e->flags & IMG_EP_INSPECTED) || !bits_have(&all, e->block))
-			continue;
-		r = array_grow(&p->ep, &p->ep_cap, p->nep + 1, sizeof(*p->ep));
-		if (r < 0)
-			return r;
-		p->ep[p->nep++] = (struct space_endpoint){.e = e};
-		*slash |= (e->flags & IMG_EP_ENCODED_SLASH) != 0;
-	}
-	return 0;
+	return space_queries(&p->s, &f, p->ep.v, p->ep.n, accept, on_query, p);
 }
 
 static int search_requests(struct prove *p)
 {
 	struct request_filter f = {.method = p->e->method,
 				   .path = p->e->path.n ? &p->e->path_dfa : NULL};
-	int r = find_endpoints(p, &f.slash);
+	int r = space_endpoints(&p->s, p->dest, &p->who, &p->ep);
 
-	if (r < 0 || p->nep == 0)
+	if (r < 0 || p->ep.n == 0)
 		return r;
-	return space_requests(&p->s, &f, p->ep, p->nep, on_request, p);
+	f.slash = p->ep.slash;
+	return space_requests(&p->s, &f, p->ep.v, p->ep.n, on_request, p);
 }
 
 /* ------------------------------------------------------------------------- destinations -- */
@@ -190,39 +159,15 @@ static int search_callers(struct prove *p)
 	return search_requests(p);
 }
 
-static bool key_eq(const void *ctx, uint32_t i)
-{
-	const struct prove *p = ctx;
-
-	return slice_eq(p->key[i], p->look);
-}
-
-/* 1: a destination with this shape was looked at. */
-static int seen(struct prove *p, const struct dest_shape *shape)
-{
-	uint32_t at;
-	int r = array_grow(&p->key, &p->keys_cap, p->nkeys + 1, sizeof(*p->key));
-
-	if (r < 0)
-		return r;
-	p->look = (struct slice){shape->key, shape->nkey};
-	r = hmap_intern(&p->keys, hash_bytes(13, shape->key, shape->nkey), key_eq, p,
-			(uint32_t)p->nkeys, &at);
-	if (r != 0)
-		return r;
-	p->key[p->nkeys] =
-		(struct slice){(const uint8_t *)arena_copy(&p->s.arena, p->look), p->look.n};
-	return p->key[p->nkeys++].p ? 0 : -ENOMEM;
-}
-
 static int on_dest(void *ctx, const struct dest_class *d)
 {
 	struct prove *p = ctx;
 	_cleanup_(dest_shape_done) struct dest_shape shape = {0};
+	uint32_t at;
 	int r = space_shape(&p->s, d, &shape);
 
 	if (r == 0)
-		r = seen(p, &shape);
+		r = shape_set_add(&p->s, &p->seen, &shape, &at);
 	if (r != 0)
 		return r < 0 ? r : 0;
 	p->dest = d;

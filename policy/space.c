@@ -335,3 +335,32 @@ void caller_paths(const struct callers *c, const struct caller *x, struct slice 
 			break;
 	}
 }
+
+int space_endpoints(const struct space *s, const struct dest_class *d, const struct callers *c,
+		    struct space_endpoints *ret)
+{
+	struct block_bits all[SIDES_MAX] = {{{0}}};
+
+	ret->n = 0;
+	ret->slash = false;
+	for (size_t i = 0; i < c->n; i++)
+		for (size_t k = 0; k < SIDES_MAX * OSH_BLOCK_WORDS; k++)
+			all[k / OSH_BLOCK_WORDS].w[k % OSH_BLOCK_WORDS] |=
+				c->v[i].bits[k / OSH_BLOCK_WORDS].w[k % OSH_BLOCK_WORDS];
+	for (size_t side = 0; side < s->n; side++) {
+		struct view_eps eps = view_eps(s->img[side], d->dstset[side]);
+
+		for (uint32_t i = 0; i < eps.n; i++) {
+			const struct img_endpoint *e = view_endpoint(s->img[side], eps.v[i]);
+			int r = array_grow(&ret->v, &ret->cap, ret->n + 1, sizeof(*ret->v));
+
+			if (r < 0)
+				return r;
+			if (!(e->flags & IMG_EP_INSPECTED) || !bits_have(&all[side], e->block))
+				continue;
+			ret->v[ret->n++] = (struct space_endpoint){.side = side, .e = e};
+			ret->slash |= (e->flags & IMG_EP_ENCODED_SLASH) != 0;
+		}
+	}
+	return 0;
+}

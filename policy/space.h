@@ -70,6 +70,18 @@ struct dest_shape {
 void dest_shape_done(struct dest_shape *s);
 int space_shape(const struct space *s, const struct dest_class *d, struct dest_shape *ret);
 
+/* Shapes that were looked at. */
+struct shape_set {
+	struct slice *key;
+	size_t n, cap;
+	struct hmap map;
+	struct slice look; /* the key looked for */
+};
+void shape_set_done(struct shape_set *t);
+/* *ret numbers shapes from 0.  1: it was there, 0: it is new, or -ENOMEM. */
+int shape_set_add(struct space *s, struct shape_set *t, const struct dest_shape *shape,
+		  uint32_t *ret);
+
 /* ----------------------------------------------------------------------------- callers -- */
 
 struct caller_filter {
@@ -110,6 +122,15 @@ struct space_endpoint {
 	const struct img_endpoint *e;
 	size_t automaton; /* which accept value of a request class is its rules' */
 };
+
+struct space_endpoints {
+	struct space_endpoint *v;
+	size_t n, cap;
+	bool slash; /* one of them keeps slashes */
+};
+/* The inspected endpoints of the destination that any of the callers has. */
+int space_endpoints(const struct space *s, const struct dest_class *d, const struct callers *c,
+		    struct space_endpoints *ret);
 
 struct request_filter {
 	struct slice method;	      /* n == 0: any */

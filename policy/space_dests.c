@@ -292,11 +292,42 @@ static int shape_side(struct dest_shape *shape, const struct image *img, size_t 
 
 int space_shape(const struct space *s, const struct dest_class *d, struct dest_shape *ret)
 {
-	int r = 0;
+	int r;
 
 	ret->nkey = 0;
 	memset(ret->mask, 0, sizeof(ret->mask));
+	r = put_u32(ret, d->dest.host.n != 0); /* what names resolve to is part of it */
 	for (size_t i = 0; r == 0 && i < s->n; i++)
 		r = shape_side(ret, s->img[i], i, d->dstset[i]);
 	return r;
+}
+
+void shape_set_done(struct shape_set *t)
+{
+	free(t->key);
+	hmap_done(&t->map);
+	*t = (struct shape_set){0};
+}
+
+static bool key_eq(const void *ctx, uint32_t i)
+{
+	const struct shape_set *t = ctx;
+
+	return slice_eq(t->key[i], t->look);
+}
+
+int shape_set_add(struct space *s, struct shape_set *t, const struct dest_shape *shape,
+		  uint32_t *ret)
+{
+	int r = array_grow(&t->key, &t->cap, t->n + 1, sizeof(*t->key));
+
+	if (r < 0)
+		return r;
+	t->look = (struct slice){shape->key, shape->nkey};
+	r = hmap_intern(&t->map, hash_bytes(13, shape->key, shape->nkey), key_eq, t,
+			(uint32_t)t->n, ret);
+	if (r != 0)
+		return r;
+	t->key[t->n] = (struct slice){(const uint8_t *)arena_copy(&s->arena, t->look), t->look.n};
+	return t->key[t->n++].p ? 0 : -ENOMEM;
 }

@@ -5,6 +5,7 @@
  * In two steps, because path selectors read the path alone: first the states of all rules' automata
  * behind "METHOD SP", then from each combination of these the path, selectors beside it.
  */
+#include "policy/canonical.h"
 #include "policy/space.h"
 
 /* One of the automata that read, not two that are the same. */
@@ -206,10 +207,24 @@ static int path_visit(void *ctx, const uint32_t *state, const uint32_t *accept, 
 	return path.p ? w->visit(w->ctx, w->at->text, path, x) : -ENOMEM;
 }
 
+/* All bytes that a canonical path is written with. */
+static struct byteset path_bytes(void)
+{
+	struct byteset s = {0};
+
+	for (unsigned int b = 0; b < 256; b++)
+		if (canonical_bare((uint8_t)b))
+			byteset_add(&s, (uint8_t)b);
+	byteset_add(&s, '/');
+	byteset_add(&s, '%');
+	return s;
+}
+
 /* lang[0]: paths as they can be here; lang[1]: those without a kept slash. */
 static int walk_paths(struct request_walk *w, const struct table_dfa lang[2])
 {
 	struct product_limits limits = PRODUCT_LIMITS_DEFAULT;
+	const struct byteset bytes = path_bytes();
 	size_t required;
 
 	w->fixed = 0;
@@ -223,7 +238,8 @@ static int walk_paths(struct request_walk *w, const struct table_dfa lang[2])
 			w, &w->reader[i],
 			i < w->nrules ? w->states[w->at->states + i] : w->reader[i].start);
 	limits.length = TARGET_PATH_MAX;
-	return product_walk(w->a, w->fixed + w->nreaders, required, NULL, &limits, path_visit, w);
+	return product_walk(w->a, w->fixed + w->nreaders, required, &bytes, &limits, path_visit,
+			    w);
 }
 
 static int run(struct request_walk *w)

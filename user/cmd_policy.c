@@ -16,6 +16,7 @@ static const struct subcommand subcommands[] = {
 	{"policy explain", policy_cmd_explain, false},
 	{"policy test", policy_cmd_test, false},
 	{"policy update", policy_cmd_update, true},
+	{"policy diff", policy_cmd_diff, false},
 	{"policy prove", policy_cmd_prove, false},
 	{"policy suggest", policy_cmd_suggest, true},
 	{"policy set", policy_cmd_set, true},

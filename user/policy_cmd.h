@@ -11,6 +11,7 @@ int policy_cmd_check(int argc, char **argv);
 int policy_cmd_explain(int argc, char **argv);
 int policy_cmd_test(int argc, char **argv);
 int policy_cmd_update(int argc, char **argv);
+int policy_cmd_diff(int argc, char **argv);
 int policy_cmd_prove(int argc, char **argv);
 int policy_cmd_suggest(int argc, char **argv);
 int policy_cmd_delete(int argc, char **argv);

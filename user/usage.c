@@ -198,6 +198,25 @@ static const struct help helps[] = {
 	 "An IPv6 address goes in brackets: [2001:db8::1]:443.\n"
 	 "\n"
 	 "Exit status: 0 done, or nothing to change; 1 refused; 124 timed out.\n"},
+	{"policy diff", "say what another policy allows and denies, by meaning",
+	 "policy diff OLD NEW [--format text|json]",
+	 "Compares what two policies mean, not what they say: files that say the same in another order, or\n"
+	 "in other words, do not differ.  Each difference comes with a request that the two decide\n"
+	 "differently and the lines that decide it:\n"
+	 "\n"
+	 "  + allowed now         NEW lets it pass, OLD did not\n"
+	 "  - denied now          OLD let it pass, NEW does not\n"
+	 "  ~ changed             connections are inspected or no longer; what passes only because of\n"
+	 "                        audit mode; what addresses a name may resolve to; static sections\n"
+	 "\n"
+	 "Exact, over all callers, hosts and requests there are.  Either file may be '-': standard input.\n"
+	 "Symbolic links in binaries are followed as `run` does.\n"
+	 "\n"
+	 "      --format F        text (default) or json\n"
+	 "  -h, --help            this text\n"
+	 "\n"
+	 "Exit status: 0 no difference; 1 they differ; 2 a file has errors, or the policies are too complex\n"
+	 "to be compared exactly.\n"},
 	{"policy prove", "show that no request like this can be allowed, or one that is",
 	 "policy prove FILE --never 'EXPR' [--never ...] [--format text|json]",
 	 "Shows that no request that EXPR describes can be allowed by the policy FILE ('-': standard\n"
