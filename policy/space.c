@@ -5,6 +5,31 @@
 void space_done(struct space *s)
 {
 	arena_done(&s->arena);
+	for (size_t i = 0; i < SPACE_LANGS; i++)
+		table_dfa_done(&s->lang[i]);
+}
+
+static int make_lang(enum space_lang which, struct table_dfa *ret)
+{
+	switch (which) {
+	case SPACE_METHOD_COMMON:
+	case SPACE_METHOD:
+		return lang_method(which == SPACE_METHOD_COMMON, ret);
+	case SPACE_PATH:
+	case SPACE_PATH_SLASH:
+		return lang_canonical_path(which == SPACE_PATH_SLASH, ret);
+	default:
+		return lang_query(ret);
+	}
+}
+
+int space_lang(struct space *s, enum space_lang which, const struct table_dfa **ret)
+{
+	int r = s->lang[which].states ? 0 : make_lang(which, &s->lang[which]);
+
+	if (r == 0)
+		*ret = &s->lang[which];
+	return r;
 }
 
 int space_spend(struct space *s, uint64_t decisions)

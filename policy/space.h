@@ -19,13 +19,17 @@
 #define SPACE_QUERIES_MAX 65536	     /* outcomes of conditions for one method and path */
 #define SPACE_WORK_MAX 40000000ull   /* decisions asked for */
 
+enum space_lang { SPACE_METHOD_COMMON, SPACE_METHOD, SPACE_PATH, SPACE_PATH_SLASH, SPACE_QUERY, SPACE_LANGS };
+
 struct space {
 	const struct image *img[SIDES_MAX];
 	size_t n;
 	struct arena arena; /* texts of members */
 	uint64_t work;
+	struct table_dfa lang[SPACE_LANGS]; /* made when they are first asked for */
 };
 void space_done(struct space *s);
+int space_lang(struct space *s, enum space_lang which, const struct table_dfa **ret);
 /* Counts decisions; -E2BIG when it is enough. */
 int space_spend(struct space *s, uint64_t decisions);
 

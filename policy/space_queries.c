@@ -312,7 +312,7 @@ static int combine(struct query_space *q, size_t i)
 static int run(struct query_space *q, const struct space_endpoint *v, size_t n,
 	       const uint32_t *accept)
 {
-	_cleanup_(table_dfa_done) struct table_dfa lang = {0};
+	const struct table_dfa *lang = NULL;
 	int r = 0;
 
 	for (size_t i = 0; r == 0 && i < n; i++)
@@ -326,11 +326,11 @@ static int run(struct query_space *q, const struct space_endpoint *v, size_t n,
 			r = -ENOMEM;
 	}
 	if (r == 0 && q->n)
-		r = lang_query(&lang);
+		r = space_lang(q->s, SPACE_QUERY, &lang);
 	if (r == 0 && q->n > 64) /* combine() goes so deep */
 		r = -E2BIG;
 	for (size_t i = 0; r == 0 && i < q->n; i++)
-		r = find_outcomes(q, &q->v[i], &lang);
+		r = find_outcomes(q, &q->v[i], lang);
 	return r < 0 ? r : combine(q, 0);
 }
 

@@ -139,13 +139,13 @@ static int method_visit(void *ctx, const uint32_t *state, const uint32_t *accept
 
 static int walk_methods(struct request_walk *w, bool common)
 {
-	_cleanup_(table_dfa_done) struct table_dfa lang = {0};
+	const struct table_dfa *lang;
 	struct product_limits limits = PRODUCT_LIMITS_DEFAULT;
-	int r = lang_method(common, &lang);
+	int r = space_lang(w->s, common ? SPACE_METHOD_COMMON : SPACE_METHOD, &lang);
 
 	if (r < 0)
 		return r;
-	w->a[0] = automaton_of_table(&lang);
+	w->a[0] = automaton_of_table(lang);
 	for (size_t i = 0; i < w->nrules; i++)
 		w->a[1 + i] = reader_automaton(w, &w->reader[i], w->reader[i].start);
 	limits.length = 32 + 1; /* the proxy reads no longer method (proxy/http1.h) */
@@ -220,19 +220,20 @@ static struct byteset path_bytes(void)
 	return s;
 }
 
-/* lang[0]: paths as they can be here; lang[1]: those without a kept slash. */
-static int walk_paths(struct request_walk *w, const struct table_dfa lang[2])
+/* any: paths as they can be here; plain: those without a kept slash. */
+static int walk_paths(struct request_walk *w, const struct table_dfa *any,
+		      const struct table_dfa *plain)
 {
 	struct product_limits limits = PRODUCT_LIMITS_DEFAULT;
 	const struct byteset bytes = path_bytes();
 	size_t required;
 
 	w->fixed = 0;
-	w->a[w->fixed++] = automaton_of_table(&lang[0]);
+	w->a[w->fixed++] = automaton_of_table(any);
 	if (w->f->path)
 		w->a[w->fixed++] = automaton_of_table(w->f->path);
 	required = w->fixed;
-	w->a[w->fixed++] = automaton_of_table(&lang[1]);
+	w->a[w->fixed++] = automaton_of_table(plain);
 	for (size_t i = 0; i < w->nreaders; i++)
 		w->a[w->fixed + i] = reader_automaton(
 			w, &w->reader[i],
@@ -244,7 +245,7 @@ static int walk_paths(struct request_walk *w, const struct table_dfa lang[2])
 
 static int run(struct request_walk *w)
 {
-	_cleanup_(table_dfa_done) struct table_dfa any = {0}, plain = {0};
+	const struct table_dfa *any = NULL, *plain = NULL;
 	int r = make_readers(w);
 
 	if (r == 0 && w->f->method.n)
@@ -254,14 +255,12 @@ static int run(struct request_walk *w)
 	if (r == 0 && !w->f->method.n)
 		r = walk_methods(w, false);
 	if (r == 0)
-		r = lang_canonical_path(w->f->slash, &any);
+		r = space_lang(w->s, w->f->slash ? SPACE_PATH_SLASH : SPACE_PATH, &any);
 	if (r == 0)
-		r = lang_canonical_path(false, &plain);
+		r = space_lang(w->s, SPACE_PATH, &plain);
 	for (size_t i = 0; r == 0 && i < w->nmethods; i++) {
-		const struct table_dfa lang[2] = {any, plain};
-
 		w->at = &w->method[i];
-		r = walk_paths(w, lang);
+		r = walk_paths(w, any, plain);
 	}
 	return r;
 }
