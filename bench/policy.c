@@ -352,9 +352,9 @@ int main(int argc, char **argv)
 	} else if (strcmp(what, "nasty") == 0) {
 		return nasty(argc > 2 ? argv[2] : NULL, argc > 3 ? n : POLICY_TEXT_MAX);
 	} else if (strcmp(what, "tables") == 0) {
-		decide_table();
+		compile_table(5); /* first: what the other leaves behind would count as theirs */
 		printf("\n");
-		compile_table(5);
+		decide_table();
 	} else if (strcmp(what, "decide") == 0) {
 		decide_table();
 	} else {
