@@ -149,8 +149,9 @@ static void say(const char *command, const struct denials *d, const struct sugge
 			command, DENIALS_MAX, (unsigned long long)d->dropped);
 	policy_diags_print(&s->warnings, out ? out : "suggestion", stderr);
 	if (s->edits)
-		fprintf(stderr, "osh-enforce %s: allows %zu different denials with %zu additions\n",
-			command, s->allowed, s->edits);
+		fprintf(stderr, "osh-enforce %s: allows %zu different denial%s with %zu addition%s\n",
+			command, s->allowed, s->allowed == 1 ? "" : "s", s->edits,
+			s->edits == 1 ? "" : "s");
 	else
 		fprintf(stderr, "osh-enforce %s: nothing to suggest%s; the policy is unchanged\n",
 			command,
