@@ -213,11 +213,15 @@ int policy_send(const struct policy_send_options *o)
 int policy_revisions(const char *sandbox, struct revisions *ret)
 {
 	_cleanup_free_ char *path = NULL;
+	struct policy_target t = {0};
 
 	if (!sandbox_name_valid(sandbox))
 		return -EINVAL;
 	if (asprintf(&path, OSH_STATE_DIR "/%s/revisions", sandbox) < 0)
 		return -ENOMEM;
+	/* Its supervisor does one thing after the other: with its answer, what it had to write down is written. */
+	if (policy_target_find(sandbox, &t) == 0)
+		policy_target_done(&t);
 	return revisions_open(path, false, ret);
 }
 

@@ -357,7 +357,7 @@ static void take_over(struct supervisor *s)
 {
 	if (s->reload.kind == RELOAD_OWN) {
 		s->revision = s->reload.revision;
-		note_record(s, revisions_loaded(&s->revisions, s->revision), "a revision could not be recorded");
+		note_record(s, revisions_mark_loaded(&s->revisions, s->revision), "a revision could not be recorded");
 		if (s->reload.image_fd >= 0) {
 			closep(&s->own_image);
 			s->own_image = steal_fd(&s->reload.image_fd);
@@ -412,6 +412,8 @@ static void swap(struct supervisor *s)
 	note_swap(s);
 	answer(s, enforced, closed);
 	over(s);
+	/* Replacing a file takes the disk a while; who reads the record asks for the status first, and so waits for it. */
+	note_record(s, revisions_supersede(&s->revisions, s->revision), "a revision could not be recorded");
 }
 
 void reload_acked(struct supervisor *s, uint64_t gen, int error)

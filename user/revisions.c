@@ -411,20 +411,25 @@ int revisions_failed(struct revisions *r, uint64_t number, const char *error)
 	return store(r, v);
 }
 
-int revisions_loaded(struct revisions *r, uint64_t number)
+int revisions_mark_loaded(struct revisions *r, uint64_t number)
 {
-	struct revision *v = number ? find(r, number) : NULL;
+	struct revision *v = find(r, number);
+
+	if (!v)
+		return -ENOENT;
+	if (v->status == REVISION_LOADED)
+		return 0;
+	v->status = REVISION_LOADED;
+	v->loaded = (int64_t)time(NULL);
+	return store(r, v);
+}
+
+int revisions_supersede(struct revisions *r, uint64_t number)
+{
 	int first = 0, k;
 
-	if (number && !v)
-		return -ENOENT;
-	if (v && v->status != REVISION_LOADED) {
-		v->status = REVISION_LOADED;
-		v->loaded = (int64_t)time(NULL);
-		first = store(r, v);
-	}
 	for (size_t i = 0; i < r->n; i++) {
-		if (&r->v[i] == v || r->v[i].status != REVISION_LOADED)
+		if (r->v[i].number == number || r->v[i].status != REVISION_LOADED)
 			continue;
 		r->v[i].status = REVISION_SUPERSEDED;
 		k = store(r, &r->v[i]);
@@ -432,6 +437,16 @@ int revisions_loaded(struct revisions *r, uint64_t number)
 			first = k;
 	}
 	return first;
+}
+
+int revisions_loaded(struct revisions *r, uint64_t number)
+{
+	int first = number ? revisions_mark_loaded(r, number) : 0, k;
+
+	if (first == -ENOENT)
+		return first;
+	k = revisions_supersede(r, number);
+	return first ? first : k;
 }
 
 int revisions_recover(struct revisions *r, uint64_t in_force)

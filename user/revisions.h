@@ -55,6 +55,9 @@ int revisions_add(struct revisions *r, struct slice text, const char *hash, cons
 		  uint64_t *ret);
 int revisions_failed(struct revisions *r, uint64_t number, const char *error);
 int revisions_loaded(struct revisions *r, uint64_t number); /* the one before is superseded; 0: all are */
+/* The same in two halves, the second of which can wait: of two that are loaded the newer is. */
+int revisions_mark_loaded(struct revisions *r, uint64_t number);
+int revisions_supersede(struct revisions *r, uint64_t number);
 int revisions_sync(struct revisions *r);
 
 const struct revision *revisions_find(const struct revisions *r, uint64_t number); /* NULL: none */
