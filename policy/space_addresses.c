@@ -136,6 +136,12 @@ static bool reachable(struct point p)
 	return !OSH_ADDR_NEVER(address_class(a.family, a.addr));
 }
 
+/* How many addresses behind the first a prefix with k open bits has. */
+static u128 span(unsigned int k)
+{
+	return k < 128 ? ((u128)1 << k) - 1 : ~(u128)0;
+}
+
 /* Enters [from, to] as prefixes. */
 static void add_range(struct nfa *a, uint32_t root, struct point from, u128 to)
 {
@@ -146,12 +152,12 @@ static void add_range(struct nfa *a, uint32_t root, struct point from, u128 to)
 		struct pol_net net = {.family = from.family};
 		unsigned int k = 0; /* bits behind the prefix */
 
-		while (k < bits && !(from.at >> k & 1) && (k + 1 < 128 ? ((u128)1 << (k + 1)) - 1 : ~(u128)0) <= to - from.at)
+		while (k < bits && !(from.at >> k & 1) && span(k + 1) <= to - from.at)
 			k++;
 		net.prefix = (uint8_t)(bits - k);
 		memcpy(net.addr, x.addr, 16);
 		nfa_tag(a, net_add(a, root, &net), 0);
-		if (k == bits || to - from.at == ((u128)1 << k) - 1)
+		if (to - from.at == span(k))
 			return;
 		from.at += (u128)1 << k;
 	}

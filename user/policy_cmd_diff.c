@@ -43,11 +43,14 @@ static void put_safe(const char *s)
 	safetext_print(slice_str(s ? s : "?"), stdout);
 }
 
+/* "FILE:LINE, block NAME" */
 static void put_by(const struct compared *c, size_t side, const struct decided *d)
 {
-	_cleanup_free_ char *by = decided_words(&c->p[side].img, c->file[side], d);
-
-	fputs(by ? by : "?", stdout);
+	put_safe(c->file[side]);
+	if (d->line)
+		printf(":%u", d->line);
+	fputs(", block ", stdout);
+	put_safe(d->block == ~0u ? NULL : image_block_name(&c->p[side].img, d->block));
 }
 
 /* The host as the endpoint names it; else the witness's. */
@@ -91,8 +94,11 @@ static void put_callers(const struct diff_item *x)
 static void put_refusal(const struct compared *c, size_t side, const struct decided *d)
 {
 	if (d->outcome == OUT_DENY_RULE) {
-		fputs("denied by ", stdout);
+		fputs("denied by rule ", stdout);
+		put_safe(d->rule);
+		fputs(" (", stdout);
 		put_by(c, side, d);
+		putchar(')');
 	} else if (d->outcome == OUT_TARGET) {
 		fputs("an encoded slash, which is refused there", stdout);
 	} else {
@@ -115,9 +121,9 @@ static void print_permission(const struct compared *c, const struct diff_item *x
 	fputs(" on ", stdout);
 	put_place(c, now, x);
 	put_callers(x);
-	fputs(now ? " (" : "; was allowed by ", stdout);
+	fputs(now ? " (" : " (was allowed by ", stdout);
 	put_by(c, now, by);
-	fputs(now ? "); was: " : "; now: ", stdout);
+	fputs(now ? "); was: " : "); now: ", stdout);
 	put_refusal(c, !now, &x->side[!now]);
 	putchar('\n');
 }
@@ -151,8 +157,9 @@ static void print_change(const struct compared *c, const struct diff_item *x)
 
 	fputs("~ changed: ", stdout);
 	if (x->how == DIFF_MODE) {
+		fputs("requests (", stdout);
 		put_safe(x->side[x->side[0].outcome == OUT_AUDIT].rule);
-		fputs(" on ", stdout);
+		fputs(") on ", stdout);
 	} else {
 		fputs("connections to ", stdout);
 	}

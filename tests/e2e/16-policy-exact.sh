@@ -79,7 +79,7 @@ pdiff "$T/old.yaml" "$T/same.yaml"
 check "the same in other words" all 'rc_is 0' 'out_is "no difference"'
 pdiff "$T/old.yaml" "$T/new.yaml"
 check "what is allowed now: the line, the block, a request" all 'rc_is 1' \
-	"out_has '^\+ allowed now: POST /repos/\*/issues on api.github.com:443 for /usr/bin/curl \(.*/new.yaml:11: .*block github_api\)\); was: not permitted$'" \
+	"out_has '^\+ allowed now: POST /repos/\*/issues on api.github.com:443 for /usr/bin/curl \(.*/new.yaml:11, block github_api\); was: not permitted$'" \
 	'out_has "for example: /usr/bin/curl POST https://api.github.com:443/repos/a/issues$"'
 check "what a name may resolve to" out_has '^~ changed: connections to db.example.com:5432 .*may no longer resolve to 10\.0\.0\.0'
 check "static sections: field and path" all 'out_has "^~ static: filesystem_policy.read_only: no longer /opt$"' \
@@ -87,7 +87,7 @@ check "static sections: field and path" all 'out_has "^~ static: filesystem_poli
 pdiff "$T/new.yaml" "$T/old.yaml"
 check "the other way round it is denied" all 'rc_is 1' 'out_has "^- denied now: POST /repos"' 'out_lacks "allowed now: POST"'
 pdiff "$T/old.yaml" "$T/less.yaml"
-check "a deny rule: the line that denies" all 'rc_is 1' 'out_has "; now: denied by .*/less.yaml:9: GET /repos/secret/"' \
+check "a deny rule: the line that denies" all 'rc_is 1' 'out_has "; now: denied by rule GET /repos/secret/.* \(.*/less.yaml:9, block github_api\)$"' \
 	'out_has "GET https://api.github.com:443/repos/secret/$"'
 pdiff "$T/old.yaml" "$T/new.yaml" --format json
 check "as JSON" all 'rc_is 1' '[ "$(json_field "$OUT" same)" = False ]' '[ "$(json_field "$OUT" allowed.0.witness.method)" = POST ]' \
