@@ -75,6 +75,7 @@ suggest() { OUT=$(timeout -k 5 60 "${OSHC[@]}" policy suggest "${PFX}a" "$@" 2>"
 said() { grep -qE -- "$1" "$T/said"; }
 same() { diff "$1" - <<<"$OUT" >/dev/null; }
 reload a "$T/start.yaml"
+sleep 1.1 # a time in seconds: what was denied before must be older
 SINCE=$(date -u +%Y-%m-%dT%H:%M:%SZ)
 sleep 1.1
 suggest --since 0s
