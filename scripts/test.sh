@@ -4,8 +4,9 @@
 #     sudo scripts/test.sh [--list] [--no-deps] [--keep-logs DIR] [CHECK...]
 #
 # Installs what is missing; builds with gcc and with clang (warnings are errors); unit tests under ASan and UBSan; a
-# short run of each fuzz target; the end-to-end tests in tests/e2e; the demo.  CHECK: only these (names as --list shows
-# them, or beginnings of such).  Ends with `N passed, N failed` over all; exit status 0 when none failed.
+# short run of each fuzz target; the end-to-end tests in tests/e2e; the containment suite, with enforcement and without;
+# the demo.  CHECK: only these (names as --list shows them, or beginnings of such).  Ends with `N passed, N failed` over
+# all; exit status 0 when none failed.
 set -u
 TOP=$(cd "$(dirname "$0")/.." && pwd)
 cd "$TOP" || exit 1
@@ -14,7 +15,7 @@ PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
 LIMIT=${OSHT_LIMIT:-400}        # seconds for one end-to-end test
 FUZZ_SECONDS=${OSHT_FUZZ_SECONDS:-3}
 
-usage() { sed -n '2,8s/^# \{0,1\}//p' "$0"; exit 2; }
+usage() { sed -n '2,9s/^# \{0,1\}//p' "$0"; exit 2; }
 DEPS=1 KEEP='' LIST=0 ONLY=()
 while [ $# -gt 0 ]; do
 	case $1 in
@@ -28,7 +29,7 @@ while [ $# -gt 0 ]; do
 done
 CHECKS=(build clang unit fuzz)
 for t in tests/e2e/[0-9]*.sh; do t=${t##*/}; CHECKS+=("${t%.sh}"); done
-CHECKS+=(demo)
+CHECKS+=(containment containment-unenforced demo)
 if [ $LIST = 1 ]; then printf '%s\n' "${CHECKS[@]}"; exit 0; fi
 [ "$(id -u)" = 0 ] || { echo "test.sh: run as root: sudo $0" >&2; exit 1; }
 
@@ -65,7 +66,7 @@ limited() {
 # verdict NAME PASSED FAILED SECONDS LOG
 verdict() {
 	PASSED=$((PASSED + $2)) FAILED=$((FAILED + $3))
-	printf '%-16s %4d passed, %d failed  (%d s)\n' "$1" "$2" "$3" "$4"
+	printf '%-22s %4d passed, %d failed  (%d s)\n' "$1" "$2" "$3" "$4"
 	[ "$3" = 0 ] && return
 	if grep -q '^not ok' "$5"; then
 		awk '/^not ok/ {p = 1; print "    " $0; next} /^#   / && p {print "    " $0; next} {p = 0}' "$5"
@@ -122,6 +123,8 @@ for t in tests/e2e/[0-9]*.sh; do
 	n=${t##*/} n=${n%.sh}
 	chosen "$n" && counted "$n" "$LIMIT" env ${KEEP:+KEEP_LOGS="$LOGS/$n"} bash "$t"
 done
+chosen containment && counted containment "$LIMIT" tests/containment/run.sh
+chosen containment-unenforced && counted containment-unenforced "$LIMIT" tests/containment/run.sh --unenforced
 chosen demo && counted demo 300 scripts/demo.sh --no-deps
 
 [ -z "$KEEP" ] || printf 'logs: %s\n' "$LOGS"

@@ -1,0 +1,293 @@
+# shellcheck shell=bash
+# containment/lib.sh - checks of the containment suite: how a class says them, how they are run, judged and counted.
+#
+# A class file makes its objects (at its top level, in both modes), sandboxes where it needs its own, and then checks:
+#
+#     box b policy-b.yaml --rw "$T/rw"          # a sandbox `b`; without enforcement nothing
+#     fresh                                     # D and D6: addresses that no other check uses
+#     try "TCP, IPv4 literal" layer=ebpf \
+#         attempt="$A probe tcp $D 4000" \                # shell text, run inside
+#         harm="arrived tcp $D 4000" \                    # shell text, run outside after all attempts of the class
+#         control="$A probe tcp $OPEN 4000" \             # shell text, run inside, must succeed
+#         log="action=deny dst_host=$D dst_port=4000 binary=$A "
+#
+# Fields of a check:
+#   layer=WORDS     what should stop it: seccomp, ebpf, lsm, mounts, landlock, proxy, resolver, identity, ...
+#   attempt=TEXT    the forbidden thing.  Attempts of a class run at the same time, each with an object of its own
+#                   (address, file, process), so that whose doing the harm was is never in doubt.
+#   alone=1         not at the same time as others: after them, one by one, judged at once
+#   before=TEXT     outside, before the attempts
+#   harm=TEXT       true when the forbidden thing happened.  Never the errno, never what the attempt says of itself,
+#                   unless having the thing is the harm (`said REGEX`: a socket made, a secret read)
+#   control=TEXT    the same action, allowed
+#   log=REGEX       exactly one line of the sandbox's log matches; `none=REGEX`: and none matches this
+#   box=NAME        in this sandbox instead of `a`
+#   expect=allow    harm is what the policy allows: the outcome must be `allowed as policy says`
+#   limit=TEXT      shell text that is true where this machine lacks a layer; harm is then `LIMIT (documented)`
+#   host=TEXT       without enforcement: shell text that prints the setting of the host that stops the attempt there,
+#                   having made sure of it (no_cap, no_socket, or a class's own), false when none does
+#
+# Outcomes: blocked, allowed as policy says, LIMIT (documented), ESCAPED, or what is wrong with the check (its control
+# fails, its log line is missing).  Counted as passed: the first two.
+#
+# Inside, attempts find $A (attack.c), the workdir $W (writable), and names of dnsmasq (`name IP NAME`).
+# shellcheck source=../e2e/lib.sh
+. "$DIR/../e2e/lib.sh"
+: "${ENFORCED:=1}" "${ALL:=0}"
+SLOW=${OSHT_SLOW:-1}
+JOBS=${OSHT_JOBS:-8}            # attempts at a time
+
+OPEN=93.184.216.77 OPEN6=2606:4700::2222        # allowed on port 4000 to $A in sandbox `a`
+TABLE=()                # class|check|outcome|layer
+declare -A COUNT=()
+CLASS='' BOXES=()
+N=0                     # checks of the class; C_FIELD[i]
+declare -a C_NAME C_LAYER C_ATTEMPT C_ALONE C_BEFORE C_HARM C_CONTROL C_LOG C_NONE C_BOX C_EXPECT C_LIMIT C_HOST
+
+# --- what a class says -------------------------------------------------------------------------------------------
+try() {
+	local f
+	C_NAME[N]=$1; shift
+	for f in LAYER ATTEMPT ALONE BEFORE HARM CONTROL LOG NONE EXPECT LIMIT HOST; do printf -v "C_${f}[$N]" ''; done
+	C_BOX[N]=a
+	for f in "$@"; do
+		case ${f%%=*} in
+		layer | attempt | alone | before | harm | control | log | none | box | expect | limit | host)
+			printf -v "C_$(tr a-z A-Z <<<"${f%%=*}")[$N]" '%s' "${f#*=}" ;;
+		*) die "$CLASS: ${C_NAME[N]}: no field ${f%%=*}" ;;
+		esac
+	done
+	[ -n "${C_ATTEMPT[N]}" ] && [ -n "${C_HARM[N]}" ] && [ -n "${C_CONTROL[N]}" ] && [ -n "${C_LAYER[N]}" ] ||
+		die "$CLASS: ${C_NAME[N]}: layer, attempt, harm and control are needed"
+	N=$((N + 1))
+}
+# fresh: the next addresses that nobody else uses, in D and D6.
+FRESH=0
+fresh() { FRESH=$((FRESH + 1)); D=93.184.$((100 + FRESH / 250)).$((FRESH % 250 + 1)) D6=2606:4700:9::$(printf %x $FRESH); }
+# name IP NAME...: dnsmasq has them from the next start of attempts on.
+name() { local ip=$1 n; shift; for n in "$@"; do echo "$ip $n" >>"$T/dns.hosts"; done; NAMES_NEW=1; }
+# box NAME POLICY [OPTION...]: a sandbox of the class's own, gone after the class.  POLICY: a file in $T (`policy FILE`).
+box() {
+	local n=$1 p=$2; shift 2
+	BOXES+=("$n")
+	[ "$ENFORCED" = 1 ] || return 0
+	OUT=$(cd "$W" && timeout -k 5 $((60 * SLOW)) "${OSHC[@]}" run --name "$PFX$n" --keep --policy "$T/$p" --upstream-ca "$CA" \
+		"$@" -- true 2>&1 </dev/null)
+	RC=$?
+	[ "$RC" = 0 ] || { not_ok "$CLASS: sandbox $n starts"; finish; }
+}
+
+# --- what a judge may ask ----------------------------------------------------------------------------------------
+# arrived PROTO ADDRESS [PORT]: such a packet reached the server since the class began (of TCP: a connection attempt).
+arrived() { grep -qE -- "^$1 [^ ]+ [0-9]+ ${2//./\\.} ${3:-[0-9]+}\$" "$T/log/sniff.log"; }
+# arrived_like REGEX: of the sniffer's lines (tests/servers/sniff.py).
+arrived_like() { grep -qE -- "$1" "$T/log/sniff.log"; }
+# said REGEX: the attempt's own words.
+said() { grep -qE -- "$1" "$T/work/out/$I" 2>/dev/null; }
+
+# --- settings of a host that stop an attempt without osh-enforce ---------------------------------------------------
+# no_cap CAP_NAME: the user has not got it; with it (as root) the attempt does its harm.
+no_cap() {
+	("${INC[@]}" timeout 10 bash -c "$ENV_TEXT${C_ATTEMPT[I]}") >"$T/work/out/$I" 2>&1 </dev/null
+	sleep "$SETTLE"
+	eval "${C_HARM[I]}" || return 1
+	echo "the user has no $1"
+}
+# no_socket FAMILY TYPE PROTOCOL NAME: the kernel has no such socket, for root either.
+no_socket() {
+	local why
+	why=$(inc "$A" probe socket "$1" "$2" "$3" 2>&1) && return 1
+	echo "kernel without $4 (${why#socket: })"
+}
+
+# --- running -----------------------------------------------------------------------------------------------------
+containment_up() {
+	SETTLE=$(awk -v s="$SLOW" 'BEGIN {print 0.15 * (s > 3 ? 3 : s)}')
+	e2e_up
+	printf 'nameserver %s\n' "$S_IP" >"$T/resolv.conf"
+	mount --bind "$T/resolv.conf" "$(readlink -f /etc/resolv.conf)" || die "cannot bind /etc/resolv.conf"
+	W=$T/work A=$T/work/attack
+	gcc -std=gnu17 -D_GNU_SOURCE -O1 -Wall -Wextra -Werror -c -Dmain=probe_main -o "$T/probe.o" "$TOP/tests/e2e/probe.c" &&
+		gcc -std=gnu17 -D_GNU_SOURCE -O1 -Wall -Wextra -Werror -static -pthread -o "$A" "$DIR"/*.c "$T/probe.o" ||
+		die "the attempts do not build"
+	mkdir "$W/out"
+	chmod 755 "$A"
+	chown sandbox: "$W/out"
+	sinks_up
+	sniff_up
+	name "$OPEN" direct.example.test
+	DNS_TTL=1 dns_up
+	NAMES_NEW=0
+	# Clients trust the test's CA in both modes.
+	ENV_TEXT=''
+	if [ "$ENFORCED" = 0 ]; then
+		chmod 644 "$CA"
+		ENV_TEXT="export CURL_CA_BUNDLE='$CA' SSL_CERT_FILE='$CA' REQUESTS_CA_BUNDLE='$CA' NODE_EXTRA_CA_CERTS='$CA'; cd '$W'; "
+	fi
+	policy a.yaml <<-EOP
+	network_policies:
+	  direct:
+	    endpoints:
+	      - {host: direct.example.test, port: 4000}
+	      - {host: "$OPEN", port: 4000}
+	      - {host: "$OPEN6", port: 4000}
+	    binaries: [{path: $A}]
+	EOP
+	CLASS=start
+	box a a.yaml
+	BOXES=()
+}
+# inside BOX FILE: the script in FILE, inside the sandbox; without enforcement, as its user.
+inside() {
+	if [ "$ENFORCED" = 1 ]; then
+		timeout -k 5 $((120 * SLOW)) "${OSHC[@]}" exec "$PFX$1" -- bash "$2" </dev/null >"$T/log/inside.out" 2>&1
+	else
+		timeout -k 5 $((120 * SLOW)) "${INC[@]}" "${AS_USER[@]}" env HOME="$W" bash "$2" </dev/null >"$T/log/inside.out" 2>&1
+	fi
+}
+# script FILE JOBS 'ID TEXT'...: a script that runs the texts, JOBS at a time, and leaves out/ID and out/ID.rc.
+script() {
+	local file=$1 jobs=$2 id text; shift 2
+	{
+		printf 'cd %q\nj=0\n%s\n' "$W" "$ENV_TEXT"
+		while [ $# -gt 0 ]; do
+			id=$1 text=$2; shift 2
+			printf 'one() { timeout -k 1 %d bash -c %q >out/%s 2>&1 </dev/null; echo $? >out/%s.rc; }\n' \
+				$((8 * (SLOW > 3 ? 3 : SLOW))) "$text" "$id" "$id"
+			printf 'one & j=$((j + 1)); if [ $j -ge %d ]; then wait -n; j=$((j - 1)); fi\n' "$jobs"
+		done
+		printf 'wait\n'
+	} >"$file"
+	chmod 644 "$file"
+}
+# attempts ID...: of one class, by box.
+attempts() {
+	local b i args
+	for b in a "${BOXES[@]}"; do
+		args=()
+		for i in "$@"; do [ "${C_BOX[i]}" != "$b" ] || args+=("$i" "${C_ATTEMPT[i]}"); done
+		[ ${#args[@]} -gt 0 ] || continue
+		script "$W/attempts.sh" "$JOBS" "${args[@]}"
+		inside "$b" "$W/attempts.sh"
+	done
+}
+# controls: those of all checks of the class, equal ones once; out/c.I.rc
+controls() {
+	local b i args
+	declare -A done=()
+	for b in a "${BOXES[@]}"; do
+		args=()
+		for ((i = 0; i < N; i++)); do
+			[ "${C_BOX[i]}" = "$b" ] || continue
+			if [ -n "${done[$b ${C_CONTROL[i]}]:-}" ]; then
+				C_SAME[i]=${done[$b ${C_CONTROL[i]}]}
+			else
+				done[$b ${C_CONTROL[i]}]=$i C_SAME[i]=$i
+				args+=("c.$i" "${C_CONTROL[i]}")
+			fi
+		done
+		[ ${#args[@]} -gt 0 ] || continue
+		script "$W/controls.sh" "$JOBS" "${args[@]}"
+		inside "$b" "$W/controls.sh"
+	done
+}
+# log_lines BOX: what the log of the sandbox has got since the class began (the supervisor writes it within a moment).
+log_lines() { "${OSHC[@]}" logs "$PFX$1" 2>/dev/null </dev/null >"$T/log/box.$1"; }
+log_right() {
+	local n
+	n=$(grep -cE -- "${C_LOG[I]}" "$T/log/box.${C_BOX[I]}")
+	[ "$n" = 1 ] && { [ -z "${C_NONE[I]}" ] || ! grep -qE -- "${C_NONE[I]}" "$T/log/box.${C_BOX[I]}"; }
+}
+
+# outcome CHECK OUTCOME good|limit|bad [WHAT TO SHOW]
+outcome() {
+	local i=$1 what=$2 kind=$3 line="$CLASS: ${C_NAME[$1]}"
+	TABLE+=("$CLASS|${C_NAME[i]}|$what|${C_LAYER[i]}")
+	COUNT[${what%%:*}]=$((${COUNT[${what%%:*}]:-0} + 1))
+	case $kind in
+	good) GOOD=$((GOOD + 1)); [ "$ALL" = 0 ] || printf 'ok - %s: %s\n' "$line" "$what" ;;
+	limit) printf 'LIMIT (documented) - %s\n' "$line" ;;
+	*)
+		BAD=$((BAD + 1))
+		printf 'not ok - %s: %s\n' "$line" "$what"
+		{
+			printf 'attempt: %s\n' "${C_ATTEMPT[i]}"
+			sed 's/^/  /' "$W/out/$i" 2>/dev/null | tail -n 6
+			printf 'harm: %s\n' "${C_HARM[i]}"
+			[ -z "${4:-}" ] || printf '%s\n' "$4"
+		} | cut -c 1-400 | sed 's/^/#   /'
+		;;
+	esac
+}
+harmed() { HARMED[I]=0; eval "${C_HARM[I]}" && HARMED[I]=1; }
+judge_enforced() {
+	local harm=${HARMED[I]} c=${C_SAME[I]:-$I}
+	if [ "$(cat "$W/out/c.$c.rc" 2>/dev/null)" != 0 ]; then
+		outcome "$I" "control fails" bad "control: ${C_CONTROL[I]}
+$(tail -n 5 "$W/out/c.$c" 2>/dev/null)"
+	elif [ "${C_EXPECT[I]}" = allow ]; then
+		if [ $harm = 1 ]; then outcome "$I" "allowed as policy says" good; else outcome "$I" "not allowed, though policy says so" bad; fi
+	elif [ $harm = 1 ]; then
+		if [ -n "${C_LIMIT[I]}" ] && eval "${C_LIMIT[I]}"; then outcome "$I" "LIMIT (documented)" limit; else outcome "$I" ESCAPED bad; fi
+	elif [ ! -e "$W/out/$I.rc" ]; then
+		outcome "$I" "not tried" bad "$(tail -n 5 "$T/log/inside.out")"
+	elif [ -n "${C_LOG[I]}" ] && ! until_true $((3 * SLOW)) eval 'log_lines "${C_BOX[I]}"; log_right'; then
+		outcome "$I" "blocked, log line wrong" bad "want one line like: ${C_LOG[I]}
+last lines of the log:
+$(tail -n 3 "$T/log/box.${C_BOX[I]}")"
+	else
+		outcome "$I" blocked good
+	fi
+}
+judge_unenforced() {
+	local why
+	if [ "${HARMED[I]}" = 1 ]; then
+		outcome "$I" "does harm" good
+	elif [ -n "${C_HOST[I]}" ] && why=$(eval "${C_HOST[I]}"); then
+		outcome "$I" "stopped by the host: $why" good
+	else
+		outcome "$I" "NO HARM: the check proves nothing" bad
+	fi
+}
+judge() { if [ "$ENFORCED" = 1 ]; then judge_enforced; else judge_unenforced; fi; }
+
+class_run() {
+	local i together=() b
+	CLASS=${1#[0-9][0-9]-} N=0 BOXES=()
+	C_SAME=() HARMED=()
+	rm -rf "$W/out" && mkdir "$W/out" && chown sandbox: "$W/out"
+	# shellcheck disable=SC1090
+	. "$DIR/$1.sh"
+	[ "$NAMES_NEW" = 0 ] || { dns_reload; NAMES_NEW=0; }
+	for ((i = 0; i < N; i++)); do
+		[ -z "${C_BEFORE[i]}" ] || [ -n "${C_ALONE[i]}" ] || eval "${C_BEFORE[i]}"
+		[ -n "${C_ALONE[i]}" ] || together+=("$i")
+	done
+	attempts "${together[@]}"
+	sleep "$SETTLE"
+	for I in "${together[@]}"; do harmed; done # before controls do the same where it is allowed
+	for ((i = 0; i < N; i++)); do
+		[ -n "${C_ALONE[i]}" ] || continue
+		I=$i
+		[ -z "${C_BEFORE[i]}" ] || eval "${C_BEFORE[i]}"
+		attempts "$i"
+		sleep "$SETTLE"
+		harmed
+	done
+	[ "$ENFORCED" = 0 ] || { controls; for b in a "${BOXES[@]}"; do log_lines "$b"; done; }
+	for ((I = 0; I < N; I++)); do judge; done
+	[ "$ENFORCED" = 0 ] || for b in "${BOXES[@]}"; do "${OSHC[@]}" delete "$PFX$b" >/dev/null 2>&1 </dev/null; done
+	if declare -F class_down >/dev/null; then class_down; unset -f class_down; fi
+}
+
+table() {
+	local row k
+	printf '\n'
+	for row in "class|check|outcome|layer" "${TABLE[@]}"; do
+		IFS='|' read -r a b c d <<<"$row"
+		printf '%-14s %-52s %-24s %s\n' "$a" "$b" "$c" "$d"
+	done
+	printf '\nchecks: %d' ${#TABLE[@]}
+	for k in "${!COUNT[@]}"; do printf ', %d %s' "${COUNT[$k]}" "$k"; done
+	printf '\n'
+}
