@@ -387,7 +387,8 @@ enum osh_reason {
 	OSH_R_TAINTED,	      /* "tainted: VARIABLE" (id.taint) */
 	OSH_R_NAME_EXPIRED,   /* "name expired" */
 	OSH_R_ADDRESS,	      /* "address not allowed (ADDRESS: CLASS)" (event.aux: enum osh_addr_class) */
-	OSH_R_PROTOCOL,	      /* "protocol not allowed (PROTO)" (event.proto, event.aux: socket type) */
+	OSH_R_PROTOCOL,	      /* "protocol not allowed (PROTO)" (event.proto, event.aux: socket type; for
+				 OSH_EV_SOCKET OSH_SOCKET_AUX) */
 	OSH_R_HOST_LOOPBACK,  /* "loopback service of the host" */
 	OSH_R_NO_POLICY,      /* no policy loaded yet: "no policy loaded" */
 	OSH_R_BIND,	      /* "port reserved by the host" */
@@ -399,13 +400,17 @@ enum osh_reason {
 
 enum osh_event_kind {
 	OSH_EV_CONNECT = 1, /* connect() or sendto() of an Internet socket */
-	OSH_EV_SOCKET = 2,  /* socket() refused by sock_create */
+	OSH_EV_SOCKET = 2,  /* socket() refused: by seccomp, BPF LSM or sock_create */
 	OSH_EV_BIND = 3,
 	OSH_EV_SOCKOPT = 4,
 	OSH_EV_UNIX = 6,   /* a Unix socket of somebody outside */
 	OSH_EV_PROCESS = 7, /* a signal to, or the memory of, a process outside */
 	OSH_EV_LATE = 5, /* not for the log: a native connect crossed a swap, its socket is only now in the kernel's tables */
 };
+
+#define OSH_SOCKET_AUX(family, type) (((__u32)(family) & 0xffff) << 16 | ((__u32)(type) & 0xffff))
+#define OSH_SOCKET_FAMILY(aux) ((aux) >> 16)
+#define OSH_SOCKET_TYPE(aux) ((aux) & 0xffff)
 
 /* Ring buffer events: one fixed-size record each. */
 struct osh_event {

@@ -668,18 +668,19 @@ int agent_getpeername6(struct bpf_sock_addr *ctx)
 SEC("cgroup/sock_create")
 int agent_sock_create(struct bpf_sock *ctx)
 {
-	bool family = ctx->family == AF_INET || ctx->family == AF_INET6;
+	__u32 family = *(volatile __u32 *)&ctx->family, type = *(volatile __u32 *)&ctx->type; /* as a whole, for the verifier */
 	struct osh_sock *st;
 
-	if (family && ((ctx->type == SOCK_STREAM && (ctx->protocol == 0 || ctx->protocol == IPPROTO_TCP)) ||
-		       (ctx->type == SOCK_DGRAM && (ctx->protocol == 0 || ctx->protocol == IPPROTO_UDP)))) {
+	if ((family == AF_INET || family == AF_INET6) &&
+	    ((type == SOCK_STREAM && (ctx->protocol == 0 || ctx->protocol == IPPROTO_TCP)) ||
+	     (type == SOCK_DGRAM && (ctx->protocol == 0 || ctx->protocol == IPPROTO_UDP)))) {
 		st = bpf_sk_storage_get(&socks, ctx, NULL, BPF_SK_STORAGE_GET_F_CREATE);
 		if (st) {
 			st->tag = cfg_tag;
 			return 1;
 		}
 	}
-	return deny(OSH_EV_SOCKET, OSH_R_PROTOCOL, ctx->type, ctx->protocol, current_load(), NULL);
+	return deny(OSH_EV_SOCKET, OSH_R_PROTOCOL, OSH_SOCKET_AUX(family, type), ctx->protocol, current_load(), NULL);
 }
 
 SEC("cgroup/sock_release")

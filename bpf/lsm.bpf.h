@@ -105,7 +105,7 @@ int BPF_PROG(lsm_socket, int family, int type, int protocol, int kern, int ret)
 	    ((type == SOCK_STREAM && (protocol == 0 || protocol == IPPROTO_TCP)) ||
 	     (type == SOCK_DGRAM && (protocol == 0 || protocol == IPPROTO_UDP))))
 		return 0;
-	return refuse(OSH_EV_SOCKET, OSH_R_PROTOCOL, (__u32)type, (__u32)protocol);
+	return refuse(OSH_EV_SOCKET, OSH_R_PROTOCOL, OSH_SOCKET_AUX(family, type), (__u32)protocol);
 }
 
 /* ------------------------------------------------------------------------------ other processes -- */

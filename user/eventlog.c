@@ -30,8 +30,48 @@ static const char *class_name(uint32_t c)
 	return c < ARRAY_LEN(names) ? names[c] : "unknown";
 }
 
+static const char *family_name(uint32_t family, char *buf, size_t n)
+{
+	static const struct {
+		uint32_t family;
+		const char *name;
+	} names[] = {
+		{AF_UNIX, "unix"},	 {AF_INET, "inet"},	{AF_INET6, "inet6"},   {AF_NETLINK, "netlink"},
+		{AF_PACKET, "packet"},	 {AF_ALG, "alg"},	{AF_VSOCK, "vsock"},   {AF_KEY, "key"},
+		{AF_BLUETOOTH, "bluetooth"}, {AF_CAN, "can"},	{AF_TIPC, "tipc"},     {AF_RDS, "rds"},
+		{AF_XDP, "xdp"},	 {AF_SMC, "smc"},	{AF_NFC, "nfc"},       {AF_KCM, "kcm"},
+		{AF_QIPCRTR, "qipcrtr"}, {AF_PPPOX, "pppox"},	{AF_PHONET, "phonet"}, {AF_X25, "x25"},
+		{AF_AX25, "ax25"},	 {AF_LLC, "llc"},	{AF_IB, "ib"},	       {AF_ISDN, "isdn"},
+		{AF_IUCV, "iucv"},	 {AF_MCTP, "mctp"},
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(names); i++)
+		if (names[i].family == family)
+			return names[i].name;
+	snprintf(buf, n, "family %u", family);
+	return buf;
+}
+
+static const char *type_name(uint32_t type, char *buf, size_t n)
+{
+	static const char *const names[] = {[SOCK_STREAM] = "stream",	    [SOCK_DGRAM] = "dgram",
+					    [SOCK_RAW] = "raw",		    [SOCK_RDM] = "rdm",
+					    [SOCK_SEQPACKET] = "seqpacket", [SOCK_DCCP] = "dccp",
+					    [SOCK_PACKET] = "packet"};
+
+	type &= 0xf; /* the rest are flags */
+	if (type < ARRAY_LEN(names) && names[type])
+		return names[type];
+	snprintf(buf, n, "type %u", type);
+	return buf;
+}
+
 static const char *proto_name(uint32_t proto, uint32_t type, char *buf, size_t n)
 {
+	bool raw = (type & 0xf) == SOCK_RAW;
+
+	if (raw && proto != IPPROTO_ICMP && proto != IPPROTO_ICMPV6)
+		return "raw"; /* whatever is in it */
 	switch (proto) {
 	case IPPROTO_TCP:
 		return "tcp";
@@ -49,8 +89,6 @@ static const char *proto_name(uint32_t proto, uint32_t type, char *buf, size_t n
 	case IPPROTO_DCCP:
 		return "dccp";
 	}
-	if (type == 3) /* SOCK_RAW */
-		return "raw";
 	snprintf(buf, n, "protocol %u", proto);
 	return buf;
 }
@@ -103,7 +141,7 @@ struct text {
 	char script[OSH_PATH_MAX];
 	char ancestors[4096];
 	char reason[512];
-	char proto[32];
+	char proto[32], family[32], type[32];
 };
 
 static void put(struct log_record *r, const char *key, const char *value)
@@ -146,6 +184,30 @@ static const char *block_of(struct eventlog *l, const struct osh_event *e)
 	return image_block_name(img, c.block);
 }
 
+/* Of a refused socket: for the Internet families the protocol says what it is, for others the family does. */
+static const char *socket_name(struct text *t, const struct osh_event *e)
+{
+	uint32_t family = OSH_SOCKET_FAMILY(e->aux), type = OSH_SOCKET_TYPE(e->aux);
+
+	if (family != AF_INET && family != AF_INET6)
+		return family_name(family, t->family, sizeof(t->family));
+	if (e->proto == 0 && (type & 0xf) != SOCK_RAW)
+		return type_name(type, t->type, sizeof(t->type));
+	return proto_name(e->proto, type, t->proto, sizeof(t->proto));
+}
+
+static void socket_fields(struct log_record *r, struct text *t, const struct osh_event *e)
+{
+	uint32_t family = OSH_SOCKET_FAMILY(e->aux);
+
+	put(r, "family", family_name(family, t->family, sizeof(t->family)));
+	put(r, "type", type_name(OSH_SOCKET_TYPE(e->aux), t->type, sizeof(t->type)));
+	if ((family == AF_INET || family == AF_INET6) && e->proto)
+		put(r, "protocol", proto_name(e->proto, 0, t->proto, sizeof(t->proto)));
+	else
+		log_uint(r, "protocol", e->proto);
+}
+
 static const char *reason_text(struct text *t, const struct osh_event *e, const char *block)
 {
 	char addr[INET6_ADDRSTRLEN];
@@ -169,7 +231,8 @@ static const char *reason_text(struct text *t, const struct osh_event *e, const 
 		return t->reason;
 	case OSH_R_PROTOCOL:
 		snprintf(t->reason, sizeof(t->reason), "protocol not allowed (%s)",
-			 proto_name(e->proto, e->aux, t->proto, sizeof(t->proto)));
+			 e->kind == OSH_EV_SOCKET ? socket_name(t, e)
+						  : proto_name(e->proto, e->aux, t->proto, sizeof(t->proto)));
 		return t->reason;
 	case OSH_R_HOST_LOOPBACK:
 		return "loopback service of the host";
@@ -243,6 +306,8 @@ void eventlog_connect(struct eventlog *l, const struct osh_event *e)
 					 : e->verdict == OSH_FLOW_RELAY				     ? "relay"
 												     : "proxy");
 	put(&r, "policy", block ? block : "-");
+	if (e->kind == OSH_EV_SOCKET)
+		socket_fields(&r, &t, e);
 	log_uint(&r, "pid", e->pid);
 	log_uint(&r, "uid", e->uid);
 	put(&r, "ancestors", t.ancestors);

@@ -3,6 +3,7 @@
  * initctl.c - the supervisor's side of the launcher, which becomes the sandbox's init (launch.h).
  */
 #include "user/fdpass.h"
+#include "user/refused.h"
 #include "user/start.h"
 #include "user/supervise.h"
 
@@ -75,6 +76,24 @@ static void child(const struct supervisor *s, int sock, int plan, int trust)
 	sigprocmask(SIG_SETMASK, &none, NULL);
 	execve("/proc/self/exe", argv, envp);
 	_exit(127);
+}
+
+/* As recv(); *ret_fd: the descriptor that came with it, or -1.  Nobody is made to keep more than one. */
+static ssize_t receive(int sock, struct init_msg *m, int *ret_fd)
+{
+	union {
+		struct cmsghdr h;
+		char b[CMSG_SPACE(sizeof(int))];
+	} control;
+	struct iovec iov = {m, sizeof(*m)};
+	struct msghdr h = {.msg_iov = &iov, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof(control)};
+	ssize_t n = recvmsg(sock, &h, MSG_DONTWAIT | MSG_TRUNC | MSG_CMSG_CLOEXEC);
+	struct cmsghdr *c = n < 0 ? NULL : CMSG_FIRSTHDR(&h);
+
+	*ret_fd = -1;
+	if (c && c->cmsg_level == SOL_SOCKET && c->cmsg_type == SCM_RIGHTS && c->cmsg_len == CMSG_LEN(sizeof(int)))
+		memcpy(ret_fd, CMSG_DATA(c), sizeof(int));
+	return n;
 }
 
 static void on_init(struct loop_watch *w, uint32_t events);
@@ -158,9 +177,11 @@ static void command_status(struct supervisor *s, const struct init_msg *m)
 		(void)shutdown(c->fd, SHUT_RDWR);
 }
 
-static void on_message(struct supervisor *s, struct init_msg *m)
+/* Takes *fd, -1 for none, when it is wanted. */
+static void on_message(struct supervisor *s, struct init_msg *m, int *fd)
 {
 	struct client *c;
+	int r;
 
 	m->text[sizeof(m->text) - 1] = '\0';
 	switch (m->type) {
@@ -178,6 +199,11 @@ static void on_message(struct supervisor *s, struct init_msg *m)
 		c = client_of_command(s, m->id);
 		if (c)
 			(void)control_send(c->fd, CTL_EXEC_STARTED, &m->value, sizeof(m->value), NULL, 0);
+		return;
+	case INIT_REFUSED: /* once, and before anything of the sandbox runs */
+		r = s->init.ready || *fd < 0 ? -EBADMSG : refused_watch(s, steal_fd(fd));
+		if (r < 0)
+			supervise_fail(s, "the system call filter's listener: %s", strerror(-r));
 		return;
 	case INIT_STATUS:
 		command_status(s, m);
@@ -205,8 +231,9 @@ static void on_init(struct loop_watch *w, uint32_t events)
 
 	(void)events;
 	for (int i = 0; i < 64 && s->init.sock >= 0 && !s->stopping; i++) {
+		_cleanup_close_ int fd = -1;
 		struct init_msg m;
-		ssize_t n = recv(s->init.sock, &m, sizeof(m), MSG_DONTWAIT | MSG_TRUNC);
+		ssize_t n = receive(s->init.sock, &m, &fd);
 
 		if (n < 0 && (errno == EAGAIN || errno == EINTR))
 			return;
@@ -215,6 +242,6 @@ static void on_init(struct loop_watch *w, uint32_t events)
 			return;
 		}
 		if (n == sizeof(m))
-			on_message(s, &m);
+			on_message(s, &m, &fd);
 	}
 }

@@ -10,6 +10,7 @@
 
 #include "user/blob.h"
 #include "user/drop.h"
+#include "user/fdpass.h"
 #include "user/init.h"
 #include "user/landlock.h"
 #include "user/mounts.h"
@@ -31,6 +32,25 @@ static void tell(uint32_t type, const char *text)
 	snprintf(m.text, sizeof(m.text), "%s", text);
 	while (send(LAUNCH_FD_SUPERVISOR, &m, sizeof(m), MSG_NOSIGNAL) < 0 && errno == EINTR)
 		;
+}
+
+/* The listener leaves the sandbox before anything of it runs: who holds it answers for refused calls. */
+static int hand_over_listener(int fd, char **ret_error)
+{
+	struct init_msg m = {.type = INIT_REFUSED};
+	struct iovec iov = {&m, sizeof(m)};
+	int r;
+
+	if (fd < 0) {
+		tell(INIT_WARNING, "refused socket() calls are not logged: osh-enforce itself runs under a "
+				   "system call filter with a listener, and the kernel allows only one");
+		return 0;
+	}
+	r = fdpass_send(LAUNCH_FD_SUPERVISOR, &iov, 1, &fd, 1, 0);
+	if (r == 0 && close(fd) < 0)
+		r = -errno;
+	return r < 0 ? error_text(ret_error, r, "cannot hand over the filter's listener: %s", strerror(-r))
+		     : 0;
 }
 
 static void tell_warning(void *userdata, const char *text)
@@ -77,7 +97,7 @@ static int limit(const struct launch_plan *p)
  * plain user. */
 static int lock(struct landlock_ruleset *ruleset, char **ret_error)
 {
-	int r;
+	int listener, r;
 
 	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 ||
 	    prctl(PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0) != 1)
@@ -86,7 +106,8 @@ static int lock(struct landlock_ruleset *ruleset, char **ret_error)
 	r = landlock_enforce(ruleset);
 	if (r < 0)
 		return error_text(ret_error, r, "cannot enforce Landlock: %s", strerror(-r));
-	return seccomp_enforce(ret_error);
+	r = seccomp_enforce(&listener, ret_error);
+	return r < 0 ? r : hand_over_listener(listener, ret_error);
 }
 
 static int build_walls(const struct launch_plan *p, char **ret_error)

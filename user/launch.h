@@ -32,6 +32,7 @@ enum init_type {
 	INIT_WARNING, /* text: for example a listed path that cannot be opened */
 	INIT_STARTED, /* id, value: pid */
 	INIT_STATUS,  /* id, state and value as struct ctl_exec_status */
+	INIT_REFUSED, /* before INIT_READY, once; descriptor: the listener of the system call filter */
 };
 
 struct init_msg {

@@ -6,7 +6,9 @@
  * could reach is guarded by the other walls too.  libseccomp checks the architecture first; calls
  * of another one (32-bit, x32) end the process.  Refused is EPERM, so that a program says
  * "Operation not permitted"; clone3 says ENOSYS, because its flags are in memory where a filter
- * cannot look, and the C library then uses clone.
+ * cannot look, and the C library then uses clone.  A refused socket() is answered by the supervisor,
+ * which logs it: no other hook of the kernel sees a call that stops here.  Without a supervisor it says
+ * ENOSYS.
  */
 #include "user/seccomp.h"
 
@@ -155,12 +157,19 @@ static int refuse(scmp_filter_ctx ctx, int nr, unsigned int n, const struct scmp
 	return accept_unknown(seccomp_rule_add_array(ctx, SCMP_ACT_ERRNO(EPERM), nr, n, cmp));
 }
 
+/* The same for socket(), where the filter has a listener. */
+static int refuse_socket(scmp_filter_ctx ctx, uint32_t action, unsigned int n,
+			 const struct scmp_arg_cmp *cmp)
+{
+	return accept_unknown(seccomp_rule_add_array(ctx, action, SCMP_SYS(socket), n, cmp));
+}
+
 /*
  * socket(family, type, protocol).  libseccomp can only say what is refused, and compares whole
  * 64-bit arguments of which the kernel looks at 32: so every value up to the largest allowed one is
  * named, and all above it are refused, which takes in those with something in the upper half.
  */
-static int refuse_families(scmp_filter_ctx ctx)
+static int refuse_families(scmp_filter_ctx ctx, uint32_t action)
 {
 	static const uint64_t allowed[] = {AF_UNIX, AF_INET, AF_INET6, AF_NETLINK};
 	int r = 0;
@@ -171,41 +180,42 @@ static int refuse_families(scmp_filter_ctx ctx)
 		for (size_t i = 0; i < ARRAY_LEN(allowed); i++)
 			ok = ok || allowed[i] == family;
 		if (!ok)
-			r = refuse(ctx, SCMP_SYS(socket), 1, &ARG_EQ(0, family));
+			r = refuse_socket(ctx, action, 1, &ARG_EQ(0, family));
 	}
 	if (r == 0)
-		r = refuse(ctx, SCMP_SYS(socket), 1, &ARG_GT(0, AF_NETLINK));
+		r = refuse_socket(ctx, action, 1, &ARG_GT(0, AF_NETLINK));
 	/* Routing only: the kernel lets users read it, and programs list interfaces with it. */
 	if (r == 0) {
 		const struct scmp_arg_cmp netlink[] = {ARG_EQ(0, AF_NETLINK),
 						       ARG_NE(2, NETLINK_ROUTE)};
 
-		r = refuse(ctx, SCMP_SYS(socket), ARRAY_LEN(netlink), netlink);
+		r = refuse_socket(ctx, action, ARRAY_LEN(netlink), netlink);
 	}
 	/* Nothing but Unix sockets comes in pairs. */
 	return r ? r : refuse(ctx, SCMP_SYS(socketpair), 1, &ARG_NE(0, AF_UNIX));
 }
 
 /* Of an Internet family and one type: protocols 0 and `protocol` only. */
-static int refuse_protocols(scmp_filter_ctx ctx, uint64_t family, uint64_t type, uint64_t protocol)
+static int refuse_protocols(scmp_filter_ctx ctx, uint32_t action, uint64_t family, uint64_t type,
+			    uint64_t protocol)
 {
 	struct scmp_arg_cmp cmp[] = {
 		ARG_EQ(0, family),
 		ARG_MASKED(1, SOCK_TYPE_MASK, type),
 		ARG_GT(2, protocol),
 	};
-	int r = refuse(ctx, SCMP_SYS(socket), ARRAY_LEN(cmp), cmp);
+	int r = refuse_socket(ctx, action, ARRAY_LEN(cmp), cmp);
 
 	for (uint64_t p = 1; r == 0 && p < protocol; p++) {
 		cmp[2] = ARG_EQ(2, p);
-		r = refuse(ctx, SCMP_SYS(socket), ARRAY_LEN(cmp), cmp);
+		r = refuse_socket(ctx, action, ARRAY_LEN(cmp), cmp);
 	}
 	return r;
 }
 
 /* Of the Internet families: stream and datagram sockets, TCP and UDP.  No raw, packet, ICMP, SCTP,
  * MPTCP, UDP-Lite. */
-static int refuse_internet(scmp_filter_ctx ctx, uint64_t family)
+static int refuse_internet(scmp_filter_ctx ctx, uint32_t action, uint64_t family)
 {
 	int r = 0;
 
@@ -214,11 +224,11 @@ static int refuse_internet(scmp_filter_ctx ctx, uint64_t family)
 						   ARG_MASKED(1, SOCK_TYPE_MASK, type)};
 
 		if (type != SOCK_STREAM && type != SOCK_DGRAM)
-			r = refuse(ctx, SCMP_SYS(socket), ARRAY_LEN(cmp), cmp);
+			r = refuse_socket(ctx, action, ARRAY_LEN(cmp), cmp);
 	}
 	if (r == 0)
-		r = refuse_protocols(ctx, family, SOCK_STREAM, IPPROTO_TCP);
-	return r ? r : refuse_protocols(ctx, family, SOCK_DGRAM, IPPROTO_UDP);
+		r = refuse_protocols(ctx, action, family, SOCK_STREAM, IPPROTO_TCP);
+	return r ? r : refuse_protocols(ctx, action, family, SOCK_DGRAM, IPPROTO_UDP);
 }
 
 /* New namespaces give capabilities inside them, and with those the way to much kernel code. */
@@ -284,18 +294,18 @@ static int refuse_others(scmp_filter_ctx ctx)
 	return r ? r : refuse(ctx, SCMP_SYS(ioprio_set), 1, &ARG_MASKED(0, UINT32_MAX, 3));
 }
 
-static int build(scmp_filter_ctx ctx)
+static int build(scmp_filter_ctx ctx, uint32_t sockets)
 {
 	int r = seccomp_attr_set(ctx, SCMP_FLTATR_ACT_BADARCH, SCMP_ACT_KILL_PROCESS);
 
 	if (r == 0)
 		r = add_table(ctx);
 	if (r == 0)
-		r = refuse_families(ctx);
+		r = refuse_families(ctx, sockets);
 	if (r == 0)
-		r = refuse_internet(ctx, AF_INET);
+		r = refuse_internet(ctx, sockets, AF_INET);
 	if (r == 0)
-		r = refuse_internet(ctx, AF_INET6);
+		r = refuse_internet(ctx, sockets, AF_INET6);
 	if (r == 0)
 		r = refuse_namespaces(ctx);
 	if (r == 0)
@@ -311,23 +321,43 @@ static int build(scmp_filter_ctx ctx)
 	return r;
 }
 
-int seccomp_enforce(char **ret_error)
+static int load(uint32_t sockets, int *ret_listener, char **ret_error)
 {
 	scmp_filter_ctx ctx = seccomp_init(SCMP_ACT_ALLOW);
 	int r;
 
-	*ret_error = NULL;
 	if (!ctx)
 		return -ENOMEM;
-	r = build(ctx);
+	r = build(ctx, sockets);
 	if (r < 0)
 		error_text(ret_error, r, "cannot build the system call filter: %s", strerror(-r));
 	else {
+		/* What the kernel said, not ECANCELED. */
+		(void)seccomp_attr_set(ctx, SCMP_FLTATR_API_SYSRAWRC, 1);
 		r = seccomp_load(ctx);
-		if (r < 0)
+		if (r < 0 && r != -EBUSY)
 			error_text(ret_error, r, "cannot load the system call filter: %s",
 				   strerror(-r));
 	}
+	if (r == 0 && sockets == SCMP_ACT_NOTIFY)
+		*ret_listener = seccomp_notify_fd(ctx);
 	seccomp_release(ctx);
 	return r;
+}
+
+int seccomp_enforce(int *ret_listener, char **ret_error)
+{
+	int r;
+
+	*ret_error = NULL;
+	if (ret_listener) {
+		*ret_listener = -1;
+		r = load(SCMP_ACT_NOTIFY, ret_listener, ret_error);
+		if (r != -EBUSY)
+			return r;
+	}
+	r = load(SCMP_ACT_ERRNO(EPERM), NULL, ret_error);
+	return r == -EBUSY ? error_text(ret_error, r, "cannot load the system call filter: %s",
+					strerror(-r))
+			   : r;
 }

@@ -10,6 +10,7 @@
 #include "user/blob.h"
 #include "user/hostaddr.h"
 #include "user/plan.h"
+#include "user/refused.h"
 #include "user/reload.h"
 #include "user/revoke.h"
 #include "user/start.h"
@@ -148,6 +149,7 @@ void supervise_drain(struct supervisor *s)
 {
 	consume(s, RING_ALL);
 	proxy_drain(s);
+	refused_summary(s);
 	log_flush(s->log);
 }
 
@@ -530,7 +532,7 @@ int supervise_main(int argc, char **argv)
 	static struct supervisor s = {.signal_fd = -1, .listen_fd = -1, .hostaddr_fd = -1, .lock_fd = -1,
 				      .cgroups = CGROUPS_INIT,
 				      .proxy = {.sock = -1, .listen_fd = {-1, -1, -1, -1}, .ca_fd = -1},
-				      .init = {.sock = -1}, .reload = {.image_fd = -1},
+				      .init = {.sock = -1}, .refused = {.fd = -1}, .reload = {.image_fd = -1},
 				      .revisions = {.dir = -1}, .own_image = -1,
 				      .image = {{.map_fd = -1}, {.map_fd = -1}}};
 	struct rlimit files = {65536, 65536};

@@ -7,6 +7,7 @@
  *   initctl.c     the launcher and init: spawn, orders, statuses
  *   reload.c      a new image, from the control socket to the last revoked connection
  *   controld.c    the control socket's server side
+ *   refused.c     answers and logs the socket() calls that seccomp refuses
  *
  * One thread.  Everything that can make the sandbox less safe when it fails ends in supervise_stop().
  */
@@ -71,6 +72,19 @@ struct init_state {
 	uint32_t running;
 };
 
+/* Log lines of refused sockets in this second: REFUSED_PROCESS_LINES a process, REFUSED_LINES in all, the rest is counted. */
+#define REFUSED_SLOTS 64
+struct refused_state {
+	int fd; /* the filter's listener; -1: none */
+	struct loop_watch watch;
+	struct loop_timer second;
+	uint32_t lines;
+	uint64_t unlisted; /* refused, answered, without a line */
+	struct {
+		uint32_t pid, lines;
+	} slots[REFUSED_SLOTS]; /* by process id; one that is taken is shared */
+};
+
 struct reload_state {
 	struct client *client; /* NULL with gen != 0: the client is gone, the swap goes on */
 	uint64_t gen;	       /* 0: none under way */
@@ -122,6 +136,7 @@ struct supervisor {
 	int signal_fd, listen_fd, hostaddr_fd;
 	struct proxy_state proxy;
 	struct init_state init;
+	struct refused_state refused;
 	struct reload_state reload;
 	struct client *clients;
 	struct client *starter; /* until it has its answer */

@@ -29,7 +29,7 @@ static int behind(int (*fn)(void))
 	if (pid == 0) {
 		char *error = NULL;
 
-		if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 || seccomp_enforce(&error) < 0)
+		if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 || seccomp_enforce(NULL, &error) < 0)
 			_exit(200);
 		_exit(fn());
 	}
