@@ -3,6 +3,7 @@
  * cmd_doctor.c - `osh-enforce doctor`: prints what user/probe.c found, with the way out of what is
  * missing.
  */
+#include "user/doctor_seccomp.h"
 #include "user/probe.h"
 #include "user/usage.h"
 
@@ -13,11 +14,12 @@
 static const struct option longopts[] = {
 	{"format", required_argument, NULL, 'f'},
 	{"help", no_argument, NULL, 'h'},
+	{"seccomp", no_argument, NULL, 's'},
 	{NULL, 0, NULL, 0},
 };
 
 /* 0: go on; 1: help was asked for; -EINVAL: told. */
-static int options_read(int argc, char **argv, bool *ret_json)
+static int options_read(int argc, char **argv, bool *ret_json, bool *ret_seccomp)
 {
 	int c, r;
 
@@ -25,6 +27,10 @@ static int options_read(int argc, char **argv, bool *ret_json)
 		if (c == 'h') {
 			usage_print("doctor", stdout);
 			return 1;
+		}
+		if (c == 's') {
+			*ret_seccomp = true;
+			continue;
 		}
 		r = c == 'f' ? usage_choice("doctor", "format", optarg, "text", "json") : -EINVAL;
 		if (r < 0)
@@ -189,10 +195,12 @@ static int doctor(bool json)
 
 int cmd_doctor(int argc, char **argv)
 {
-	bool json = false;
-	int r = options_read(argc, argv, &json);
+	bool json = false, seccomp = false;
+	int r = options_read(argc, argv, &json, &seccomp);
 
 	if (r != 0)
 		return r < 0 ? usage_status("doctor") : 0;
+	if (seccomp)
+		return doctor_seccomp(json) < 0 ? 1 : 0;
 	return doctor(json);
 }

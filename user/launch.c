@@ -83,11 +83,13 @@ static int own_descriptors(void)
 											   : 0;
 }
 
-/* A core file would be written with the host's core_pattern, perhaps by a program of the host. Open
- * files as for the caller: select() fails above 1024, and the supervisor needs more. */
+/* A core file would be written as the host's core_pattern says, perhaps by a program of the host,
+ * which the kernel starts as root even at a limit of 0, but not at one of 1 byte (fs/coredump.c); no
+ * core file is that small.  The system call filter keeps it there.  Open files as for the caller:
+ * select() fails above 1024, and the supervisor needs more. */
 static int limit(const struct launch_plan *p)
 {
-	const struct rlimit none = {0, 0}, files = {p->files_soft, p->files_hard};
+	const struct rlimit none = {1, 1}, files = {p->files_soft, p->files_hard};
 
 	return setrlimit(RLIMIT_CORE, &none) < 0 || setrlimit(RLIMIT_NOFILE, &files) < 0 ? -errno
 											 : 0;
@@ -106,7 +108,7 @@ static int lock(struct landlock_ruleset *ruleset, char **ret_error)
 	r = landlock_enforce(ruleset);
 	if (r < 0)
 		return error_text(ret_error, r, "cannot enforce Landlock: %s", strerror(-r));
-	r = seccomp_enforce(&listener, ret_error);
+	r = seccomp_enforce(landlock_abi(), &listener, ret_error);
 	return r < 0 ? r : hand_over_listener(listener, ret_error);
 }
 

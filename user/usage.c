@@ -327,11 +327,13 @@ static const struct help helps[] = {
 	 "\n"
 	 "Exit status: 0; 1 there is none, or a sandbox refused; 124 timed out.\n"},
 	{"doctor", "try what this kernel offers, and say how to get what is missing",
-	 "doctor [--format text|json]",
+	 "doctor [--seccomp] [--format text|json]",
 	 "Tries each thing that osh-enforce is built on, by doing it in a child process and a "
 	 "cgroup\n"
 	 "of its own, and cleans up.  Without root it tries what it can.\n"
 	 "\n"
+	 "      --seccomp         try nothing: print the system calls and sockets that a sandbox\n"
+	 "                        does not have, each with its answer and reason\n"
 	 "      --format F        text (default) or json\n"
 	 "  -h, --help            this text\n"
 	 "\n"

@@ -182,6 +182,12 @@ outside "$T/rw/suid-id" -u
 check "control: outside they do" out_is 0
 
 section "system calls"
+run "$OSH" doctor --seccomp
+check "doctor --seccomp: the table" all 'rc_is 0' 'out_has "^  bpf +EPERM +always"' 'out_has "^  AF_INET +SOCK_STREAM +IPPROTO_TCP"' 'out_lacks "SOCK_RAW.*IPPROTO"'
+run "$OSH" doctor --seccomp --format json
+check "and as one JSON document" python3 -c 'import json, sys
+d = json.loads(sys.argv[1])
+assert len(d["refused"]) > 100 and len(d["sockets"]) == 9 and all(r["reason"] for r in d["refused"])' "$OUT"
 outside "$W/syscalls" self
 check "control: outside many of them work" all '[ "$(grep -c DONE <<<"$OUT")" -ge 5 ]'
 sb w "$W/syscalls" self

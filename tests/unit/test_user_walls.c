@@ -127,7 +127,7 @@ static int build(char **error)
 		r = -errno;
 	if (r == 0)
 		r = landlock_enforce(&ruleset);
-	return r == 0 ? seccomp_enforce(NULL, error) : r;
+	return r == 0 ? seccomp_enforce(landlock_abi(), NULL, error) : r;
 }
 
 /* Runs fn behind the walls; it returns 0, or the line that did not hold. */
