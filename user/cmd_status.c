@@ -32,7 +32,7 @@ static int ask(const char *name, json_t **ret)
 		r = control_recv(fd, ANSWER_TIMEOUT_MS, &type, buf, CTL_PAYLOAD_MAX + 1, &n, NULL,
 				 NULL);
 	if (r < 0)
-		return r == -EPIPE || r == -ECONNRESET ? -ECONNREFUSED : -ETIMEDOUT;
+		return (r == -EPIPE || r == -ECONNRESET) && control_gone(name) ? -ECONNREFUSED : -ETIMEDOUT;
 	*ret = type == CTL_STATUS_REPLY ? json_loadb(buf, n, 0, NULL) : NULL;
 	return json_is_object(*ret) ? 0 : -EBADMSG;
 }

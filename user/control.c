@@ -8,6 +8,10 @@
 #include <poll.h>
 #include <sys/socket.h>
 #include <sys/un.h>
+#include <time.h>
+
+#define GONE_TRIES 20
+#define GONE_MS 10
 
 bool sandbox_name_valid(const char *name)
 {
@@ -34,6 +38,19 @@ int control_connect(const char *name, int *ret_fd)
 		return -errno;
 	*ret_fd = steal_fd(&fd);
 	return 0;
+}
+
+bool control_gone(const char *name)
+{
+	for (int i = 0; i < GONE_TRIES; i++) {
+		_cleanup_close_ int fd = -1;
+		int r = control_connect(name, &fd);
+
+		if (r == -ECONNREFUSED || r == -ENOENT)
+			return true;
+		nanosleep(&(struct timespec){0, GONE_MS * 1000000}, NULL); /* it may be ending */
+	}
+	return false;
 }
 
 int control_send(int fd, uint32_t type, const void *payload, size_t n, const int *fds, size_t nfds)

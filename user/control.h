@@ -94,6 +94,9 @@ struct ctl_failed {
 
 /* Client side. */
 int control_connect(const char *name, int *ret_fd);
+/* No supervisor listens (any more; one that is ending is given a moment).  A connection that was closed does not say so:
+ * a supervisor with too many of them closes the next. */
+bool control_gone(const char *name);
 int control_send(int fd, uint32_t type, const void *payload, size_t n, const int *fds, size_t nfds);
 /* Receives one packet; payload is NUL-terminated for text.  Descriptors not asked for are closed. timeout_ms < 0:
  * wait.  0: peer closed -> -EPIPE. */

@@ -15,6 +15,7 @@
 #include <sys/un.h>
 
 #define CLIENTS_MAX 256
+#define CLIENTS_SPARE 32 /* that commands cannot take: status, reload and delete always get through */
 
 static void on_client(struct loop_watch *w, uint32_t events);
 
@@ -148,6 +149,15 @@ static void status(struct client *c)
 	json_decref(j);
 }
 
+static size_t count_clients(const struct supervisor *s)
+{
+	size_t n = 0;
+
+	for (const struct client *c = s->clients; c; c = c->next)
+		n++;
+	return n;
+}
+
 static void close_all(int *fds, size_t n)
 {
 	for (size_t i = 0; i < n; i++)
@@ -166,6 +176,11 @@ static void request(struct client *c, uint32_t type, const void *p, size_t n, in
 	case CTL_EXEC:
 		if (n != sizeof(struct ctl_exec) || ((const struct ctl_exec *)p)->version != CTL_VERSION || c->command) {
 			client_error(c, -EINVAL, "malformed request; are both programs of one version?");
+			break;
+		}
+		if (count_clients(s) > CLIENTS_MAX - CLIENTS_SPARE) {
+			client_error(c, -EAGAIN, "%d commands and other clients are connected, no more can be",
+				     CLIENTS_MAX - CLIENTS_SPARE);
 			break;
 		}
 		r = init_exec(s, c, p, fds, nfds);
@@ -238,14 +253,11 @@ static void on_connect(struct loop_watch *w, uint32_t events)
 	struct ucred u;
 	socklen_t n = sizeof(u);
 	bool inside = true;
-	size_t count = 0;
 
 	(void)events;
 	if (fd < 0)
 		return;
-	for (const struct client *c = s->clients; c; c = c->next)
-		count++;
-	if (count >= CLIENTS_MAX || getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &u, &n) < 0 || u.uid != 0 ||
+	if (count_clients(s) >= CLIENTS_MAX || getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &u, &n) < 0 || u.uid != 0 ||
 	    cgroup_inside(u.pid, &inside) < 0 || inside) {
 		close(fd);
 		return;

@@ -106,6 +106,20 @@ static int compile_for(struct change *c, const struct policy_target *t)
 	return r;
 }
 
+/* It ended meanwhile: there is nobody left to be bound.  A connection alone may also end for want of room. */
+static bool ended(struct member *m, int error)
+{
+	if (error != -ECONNREFUSED && error != -ENOENT && error != -EPIPE && error != -ECONNRESET)
+		return false;
+	return control_gone(m->target.name);
+}
+
+static void hang_up(struct member *m)
+{
+	closep(&m->fd);
+	m->fd = -1;
+}
+
 static int ask(struct change *c, struct member *m)
 {
 	_cleanup_free_ char *error = NULL;
@@ -119,8 +133,8 @@ static int ask(struct change *c, struct member *m)
 	if (r == 0)
 		r = control_send(m->fd, CTL_RELOAD, &c->request, sizeof(c->request), c->policy ? &c->for_uid.image_fd : NULL,
 				 c->policy ? 1 : 0);
-	if (r == -ECONNREFUSED || r == -ENOENT || r == -EPIPE)
-		closep(&m->fd), m->fd = -1; /* it ended meanwhile */
+	if (r < 0 && ended(m, r))
+		hang_up(m);
 	else if (r < 0)
 		refuse(c, m->target.name, r, error ? error : strerror(-r));
 	return r;
@@ -145,9 +159,8 @@ static int hear(struct change *c, struct member *m, uint32_t want, int grace_ms,
 		r = control_recv(m->fd, left_ms(c) + grace_ms, &type, text, text_n, &n, NULL, NULL);
 		if (r == -EINTR)
 			continue;
-		if (r == -EPIPE || r == -ECONNRESET) {
-			closep(&m->fd);
-			m->fd = -1;
+		if (r < 0 && ended(m, r)) {
+			hang_up(m);
 			return 0;
 		}
 		if (r == 0 && type == want)
@@ -158,8 +171,7 @@ static int hear(struct change *c, struct member *m, uint32_t want, int grace_ms,
 		if (r < 0 || e != -EBUSY || left_ms(c) <= AGAIN_MS)
 			break;
 		nanosleep(&(struct timespec){0, AGAIN_MS * 1000000}, NULL); /* its own reload comes first */
-		closep(&m->fd);
-		m->fd = -1;
+		hang_up(m);
 		r = ask(c, m);
 		if (r < 0)
 			return m->fd < 0 ? 0 : r;

@@ -134,5 +134,37 @@ OUT=$(cat "$T/runs")
 check "every start comes up" out_is ''
 OUT=$(grep -v '^0' "$T/sets" | grep '^[0-9]')
 check "every change is made" out_is ''
+
+section "a sandbox with no room for one more connection"
+cat >"$T/crowd.py" <<'PY'
+import socket, sys, time
+crowd = []
+for _ in range(300):
+    s = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    s.connect(sys.argv[1])
+    crowd.append(s)
+print("up", flush=True)
+time.sleep(600)
+PY
+python3 "$T/crowd.py" "/run/osh-enforce/${PFX}a/control" >"$T/crowd" &
+P=$!
+on_exit "stop $P"
+until_true 30 grep -q up "$T/crowd"
+until_true 10 eval '[ "$(field a state)" != running ]'
+check "is not said to be dead" [ "$(field a state)" = 'not answering' ]
+gset "$T/none.yaml" --timeout 5
+check "and not passed over: the global policy is refused" all 'rc_not 0' 'out_has "${PFX}a: refuses"' 'out_has "nothing has changed"'
+stop $P
+until_true 10 eval '[ "$(field a state)" = running ]'
+gset "$T/none.yaml"
+check "with room again it is set, there too" all 'rc_is 0' 'out_has "^${PFX}a: global revision"' 'may_not a'
+gdelete
+P=()
+for i in $(seq 240); do "${OSHC[@]}" exec "${PFX}a" -- sleep 600 </dev/null >>"$T/execs" 2>&1 & P+=($!); on_exit "stop $!"; done
+until_true 60 grep -q 'no more can be' "$T/execs"
+gset "$T/none.yaml"
+check "commands leave room for it" all 'rc_is 0' 'out_has "^${PFX}a: global revision"'
+gdelete
+kill "${P[@]}" 2>/dev/null
 for n in a b c; do delete $n; done
 finish
