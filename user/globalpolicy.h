@@ -22,7 +22,7 @@ int global_in_force(uint64_t *ret);
 
 /* For who changes it: waits for the lock.  -ENOENT unless create: there never was one. */
 int global_open(bool create, int *ret_lock, struct revisions *ret);
-/* The decision: on disk when this returns.  0: none. */
+/* The decision: when this returns 0 every reader sees it; negative: nothing has changed.  0: none. */
 int global_decide(uint64_t number);
 
 /* For a sandbox that starts: is `number` what is in force, and nobody changing it?  -EAGAIN: no. */
