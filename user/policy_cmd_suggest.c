@@ -10,6 +10,7 @@
 #include "user/logsync.h"
 #include "user/logview.h"
 #include "user/policy_cmd.h"
+#include "user/policy_file.h"
 #include "user/policy_image.h"
 #include "user/policy_send.h"
 #include "user/safetext.h"
@@ -17,6 +18,7 @@
 #include "user/usage.h"
 
 #include <fcntl.h>
+#include <sys/stat.h>
 #include <time.h>
 
 struct options {
@@ -116,23 +118,51 @@ static int lint(const struct policy *p, const struct image *img, struct policy_d
 	return r < 0 ? r : policy_lint_links(p, diags);
 }
 
+/* The directory may be one that the agent writes: what it left there under this name is not followed elsewhere. */
+static int open_out(const char *path, FILE **ret)
+{
+	_cleanup_close_ int fd = open(
+		path, O_WRONLY | O_CREAT | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC, 0666);
+	struct stat st;
+
+	if (fd < 0 || fstat(fd, &st) < 0)
+		return -errno;
+	if (S_ISREG(st.st_mode) && st.st_nlink > 1)
+		return -EMLINK;
+	if (S_ISREG(st.st_mode) && ftruncate(fd, 0) < 0)
+		return -errno;
+	*ret = fdopen(fd, "w");
+	if (!*ret)
+		return -errno;
+	fd = -1;
+	return 0;
+}
+
+static int cannot_write(const char *command, const char *path, const char *why)
+{
+	fprintf(stderr, "osh-enforce %s: ", command);
+	safetext_print(slice_str(path ? path : "standard output"), stderr);
+	fprintf(stderr, ": %s\n", why);
+	return 1;
+}
+
 static int write_out(const char *command, const char *path, const struct edit *e)
 {
 	_cleanup_fclose_ FILE *file = NULL;
 	FILE *f = stdout;
+	int r = path ? open_out(path, &file) : 0;
 
-	if (path) {
-		f = file = fopen(path, "we");
-		if (!f) {
-			fprintf(stderr, "osh-enforce %s: %s: %s\n", command, path, strerror(errno));
-			return 1;
-		}
-	}
+	if (r < 0)
+		return cannot_write(command, path,
+				    r == -ELOOP    ? "is a symbolic link; nothing is written through one"
+				    : r == -EMLINK ? "has other names too (hard links); nothing is "
+						     "written to such a file"
+						   : strerror(-r));
+	if (path)
+		f = file;
 	if (fwrite(e->text, 1, e->n, f) == e->n && fflush(f) == 0)
 		return 0;
-	fprintf(stderr, "osh-enforce %s: %s: %s\n", command, path ? path : "standard output",
-		strerror(errno));
-	return 1;
+	return cannot_write(command, path, strerror(errno));
 }
 
 static void say(const char *command, const struct denials *d, const struct suggestion *s,
@@ -147,7 +177,7 @@ static void say(const char *command, const struct denials *d, const struct sugge
 			"osh-enforce %s: only the first %d different denials are looked at; %llu more "
 			"are not (narrow it with --since)\n",
 			command, DENIALS_MAX, (unsigned long long)d->dropped);
-	policy_diags_print(&s->warnings, out ? out : "suggestion", stderr);
+	policy_file_diags_print(&s->warnings, out ? out : "suggestion", stderr);
 	if (s->edits)
 		fprintf(stderr, "osh-enforce %s: allows %zu different denial%s with %zu addition%s\n",
 			command, s->allowed, s->allowed == 1 ? "" : "s", s->edits,

@@ -103,6 +103,13 @@ OUT=$(diff "$T/start.yaml" - <<<"$OUT" | grep '^<')
 check "no byte of the old text is lost" out_is ''
 suggest --since "$SINCE" -o "$T/suggested.yaml"
 check "-o" all 'rc_is 0' 'out_is ""' '[ -s "$T/suggested.yaml" ]'
+echo precious >"$T/precious"
+ln -s "$T/precious" "$T/work/link.yaml" && ln "$T/precious" "$T/work/twin.yaml" # as an agent could leave them there
+suggest --since "$SINCE" -o "$T/work/link.yaml"
+check "-o does not write through a symbolic link" all 'rc_is 1' 'said "is a symbolic link"' '[ "$(cat "$T/precious")" = precious ]'
+suggest --since "$SINCE" -o "$T/work/twin.yaml"
+check "nor into a file with another name" all 'rc_is 1' 'said "hard link"' '[ "$(cat "$T/precious")" = precious ]'
+rm -f "$T/work/link.yaml" "$T/work/twin.yaml"
 run "$OSH" policy check "$T/suggested.yaml"
 check "policy check has nothing to say" all 'rc_is 0' 'out_lacks warning'
 suggest --since "$SINCE" --generalise
