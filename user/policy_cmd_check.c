@@ -17,7 +17,7 @@
 
 /* What is known of one file. */
 struct report {
-	const char *name;
+	char *name; /* as safe text */
 	struct policy_diags diags;
 	bool read; /* the counts below hold */
 	size_t blocks, endpoints, native;
@@ -58,8 +58,9 @@ static void check(const char *path, struct report *ret)
 	_cleanup_(policy_freep) struct policy *p = NULL;
 	int r;
 
-	*ret = (struct report){.name = strcmp(path, "-") == 0 ? "<stdin>" : path};
-	r = policy_load_file(path, &ret->diags, &p, NULL, NULL);
+	*ret = (struct report){
+		.name = safetext_dup(slice_str(strcmp(path, "-") == 0 ? "<stdin>" : path))};
+	r = ret->name ? policy_load_file(path, &ret->diags, &p, NULL, NULL) : -ENOMEM;
 	if (r == 0)
 		r = check_policy(p, ret);
 	if (r < 0 && ret->diags.errors == 0)
@@ -115,12 +116,11 @@ static json_t *json_of_notes(const struct report *r)
 
 static json_t *json_of(const struct report *r, bool strict)
 {
-	_cleanup_free_ char *name = safetext_dup(slice_str(r->name));
 	json_t *o = json_object(), *list = json_array();
 
 	for (size_t i = 0; i < r->diags.n; i++)
 		json_array_append_new(list, json_of_diag(&r->diags.v[i]));
-	json_object_set_new(o, "file", json_string(name ? name : ""));
+	json_object_set_new(o, "file", json_string(r->name));
 	json_object_set_new(o, "ok", json_boolean(good(r, strict)));
 	json_object_set_new(o, "errors", json_integer((json_int_t)r->diags.errors));
 	json_object_set_new(o, "warnings", json_integer((json_int_t)r->diags.warnings));
@@ -157,6 +157,7 @@ static int check_all(char *const *files, int n, bool json, bool strict)
 		else
 			say_text(&r, strict);
 		policy_diags_done(&r.diags);
+		free(r.name);
 	}
 	if (json && n == 1) {
 		json_t *one = json_incref(json_array_get(all, 0));

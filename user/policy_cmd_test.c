@@ -8,6 +8,7 @@
 #include "user/blob.h"
 #include "user/explain_print.h"
 #include "user/policy_cmd.h"
+#include "user/policy_file.h"
 #include "user/policy_image.h"
 #include "user/safetext.h"
 #include "user/usage.h"
@@ -44,9 +45,11 @@ static int load_cases(const char *path, struct policy_cases *ret)
 
 	if (r == 0)
 		r = policy_cases_parse((struct slice){(const uint8_t *)text, n}, &diags, ret);
-	policy_diags_print(&diags, shown(path), stderr);
-	if (r < 0 && diags.errors == 0)
-		fprintf(stderr, "%s: %s\n", shown(path), strerror(-r));
+	policy_file_diags_print(&diags, shown(path), stderr);
+	if (r < 0 && diags.errors == 0) {
+		safetext_print(slice_str(shown(path)), stderr);
+		fprintf(stderr, ": %s\n", strerror(-r));
+	}
 	return r;
 }
 
@@ -55,7 +58,9 @@ static int load_cases(const char *path, struct policy_cases *ret)
 /* "ok: FILE:LINE: NAME", a `never` without a name by its expression; no newline. */
 static void tell(const char *verdict, const char *file, const struct policy_case *c)
 {
-	printf("%s: %s:%d: ", verdict, shown(file), c->line);
+	printf("%s: ", verdict);
+	safetext_print(slice_str(shown(file)), stdout);
+	printf(":%d: ", c->line);
 	safetext_print(c->name, stdout);
 	if (!c->never.n)
 		return;

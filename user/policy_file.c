@@ -2,6 +2,8 @@
 /* policy_file.c - a policy from a file: bounded reading, plain errors. */
 #include "user/policy_file.h"
 
+#include "user/safetext.h"
+
 #include <fcntl.h>
 #include <stdarg.h>
 #include <sys/stat.h>
@@ -105,4 +107,11 @@ int policy_load_file(const char *path, struct policy_diags *diags, struct policy
 	if (ret_n)
 		*ret_n = n;
 	return 0;
+}
+
+void policy_file_diags_print(const struct policy_diags *d, const char *path, FILE *out)
+{
+	_cleanup_free_ char *name = safetext_dup(slice_str(path));
+
+	policy_diags_print(d, name ? name : "policy", out);
 }

@@ -12,3 +12,6 @@ int policy_load_file(const char *path, struct policy_diags *diags, struct policy
 
 /* The first half of it: the text, at most POLICY_TEXT_MAX bytes, malloced and NUL-terminated. */
 int policy_read_file(const char *path, struct policy_diags *diags, char **ret_text, size_t *ret_n);
+
+/* policy_diags_print() for a file whose name may be anything. */
+void policy_file_diags_print(const struct policy_diags *d, const char *path, FILE *out);

@@ -6,6 +6,7 @@
 #include "user/caller.h"
 #include "user/identity.h"
 #include "user/policy_file.h"
+#include "user/safetext.h"
 
 #define NOBODY 65534
 
@@ -70,9 +71,11 @@ int policy_image_load(const char *path, bool links, struct policy_image *ret)
 	if (r == 0)
 		r = image_open(&p.img, p.bytes, n);
 	if (r < 0) {
-		policy_diags_print(&diags, name, stderr);
-		if (diags.errors == 0)
-			fprintf(stderr, "%s: %s\n", name, strerror(-r));
+		policy_file_diags_print(&diags, name, stderr);
+		if (diags.errors == 0) {
+			safetext_print(slice_str(name), stderr);
+			fprintf(stderr, ": %s\n", strerror(-r));
+		}
 		return r;
 	}
 	*ret = p;

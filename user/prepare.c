@@ -9,6 +9,7 @@
 #include "user/caller.h"
 #include "user/plan.h"
 #include "user/policy_file.h"
+#include "user/safetext.h"
 #include "user/strv.h"
 
 #include <sha256.h>
@@ -70,9 +71,9 @@ static int read_policy(const struct prepare_options *o, struct prepared *p, stru
 	const char *path = o->text.p ? NULL : choose_path(o->path);
 
 	p->builtin = !path && !o->text.p;
-	p->path = strdup(path ? (strcmp(path, "-") == 0 ? "<stdin>" : path)
-			 : p->builtin ? BUILTIN_NAME
-				      : o->label);
+	p->path = safetext_dup(slice_str(path	      ? (strcmp(path, "-") == 0 ? "<stdin>" : path)
+					 : p->builtin ? BUILTIN_NAME
+						      : o->label));
 	if (!p->path)
 		return -ENOMEM;
 	if (path)

@@ -14,7 +14,7 @@ struct prepared {
 	struct policy *policy;
 	struct identity identity;
 	bool builtin; /* the built-in default */
-	char *path;   /* of the file, or words for the built-in one */
+	char *path;   /* of the file as safe text, or words for the built-in one */
 	char *text;
 	size_t text_n;
 	int text_fd, image_fd; /* sealed memfds */

@@ -72,6 +72,20 @@ printf 'version: 1\nnetwork_policies:\n  b: {binaries: [{path: /a}], endpoints: 
 run_out "$OSH" policy check --strict --format json "$T/native.yaml"
 check "native endpoints are a note, no warning" all 'rc_is 0' "json \"len(d['notes']) == 1 and d['warnings'] == 0\""
 
+section "a file's name does nothing to a terminal"
+E=$'\e[31m'
+printf 'versio: 1\n' >"$T/${E}bad.yaml"
+printf 'version: 1\n' >"$T/${E}good.yaml"
+harmless() { out_has '\\x1b.31m(bad|good|none).yaml' && out_lacks "$(printf '\e')"; }
+for f in bad good none; do
+	run "$OSH" policy check "$T/$E$f.yaml"
+	check "check, $f" harmless
+done
+run "$OSH" policy explain "$T/${E}bad.yaml" --binary /a --host b.test --port 1
+check "explain" harmless
+run "$OSH" policy test "$T/${E}good.yaml" "$T/${E}good.yaml"
+check "test" harmless
+
 section "symbolic links"
 ln -s tool-1 "$T/tool"
 good "$T/tool" >"$T/link.yaml"
