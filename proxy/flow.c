@@ -153,7 +153,7 @@ static enum standing refresh(struct flow *f, struct image_view v)
 	if (!decide(f, v))
 		f->standing = STANDING_DENIED;
 	else
-		f->standing = treatment(f, v) == f->treat ? STANDING_ADMITTED : STANDING_CHANGED;
+		f->standing = treatment(f, v) <= f->treat ? STANDING_ADMITTED : STANDING_CHANGED;
 	return f->standing;
 }
 
@@ -162,7 +162,7 @@ static void standing_event(const struct flow *f)
 	if (f->standing == STANDING_DENIED)
 		deny_event(f);
 	else
-		flow_error(f, WD_ERROR, "closed: the new policy treats this connection differently");
+		flow_error(f, WD_ERROR, "closed: the new policy looks inside this connection");
 }
 
 bool flow_current(struct flow *f, struct image_view *ret)

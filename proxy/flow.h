@@ -20,6 +20,7 @@
 
 #include <sys/queue.h>
 
+/* From loose to strict: a flow that is treated more strictly than a new policy asks for may go on. */
 enum flow_treat { FLOW_NEW = 0, FLOW_RELAYED, FLOW_SKIPPED, FLOW_INSPECTED };
 
 enum standing { STANDING_DENIED = 0, STANDING_CHANGED, STANDING_ADMITTED };

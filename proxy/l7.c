@@ -171,6 +171,11 @@ enum l7_error l7_judge(const struct flow *f, struct image_view v, const struct l
 		.nquery = q->nquery,
 	};
 
+	/* a flow that began inspected, under a policy that asks for it no more: every request passes */
+	if (f->cd.verdict == CONNECT_NATIVE || image_flow_treatment(v.img, &f->cd) == FLOW_SKIP) {
+		*rd = (struct request_decision){.verdict = REQUEST_ALLOW, .block = f->cd.block, .rule = "not inspected"};
+		return L7_OK;
+	}
 	image_decide_request(v.img, &f->cd, &r, rd);
 	if (rd->verdict == REQUEST_ALLOW || rd->verdict == REQUEST_AUDIT)
 		return L7_OK;
