@@ -1,0 +1,91 @@
+# shellcheck shell=bash
+# Whose connection it is: the file that the kernel executed, and its recorded ancestry.  $B/allowed-N may reach its own
+# address, $B/alone-N too but not what it starts, $B/script the address of scripts; copies and everything else none.
+B=$T/bin TMPD=$W/tmp
+mkdir -p "$B" "$TMPD"
+chown sandbox: "$TMPD"
+ADDR=() IDN=0 # addresses that only $B may reach, one for each check
+for k in {1..60}; do fresh; ADDR[k]=$D; done
+cp "$A" "$B/allowed"
+for k in 1 2 3; do cp "$A" "$B/over-$k"; done
+for k in 1 2 3; do cp "$A" "$B/alone-$k"; done
+cp "$A" "$W/copy"
+printf '#!/bin/bash\nexec 3<>"/dev/tcp/$1/4000" && echo reached >&3\n' >"$B/script"
+printf '#!/usr/bin/env bash\nexec 3<>"/dev/tcp/$1/4000" && echo reached >&3\n' >"$B/envscript"
+chmod 755 "$B"/*
+chown -R sandbox: "$B" "$W/copy"
+# A second file system whose device the kernel and stat() may name differently.
+mkdir -p "$T/ovl/lower" "$T/ovl/upper" "$T/ovl/work" "$T/ovl/m"
+cp "$A" "$T/ovl/lower/tool"
+chmod 755 "$T/ovl/lower/tool"
+OVERLAY=0
+mount -t overlay overlay -o "lowerdir=$T/ovl/lower,upperdir=$T/ovl/upper,workdir=$T/ovl/work" "$T/ovl/m" 2>/dev/null &&
+	{ OVERLAY=1; on_exit "umount -l $T/ovl/m"; cp "$A" "$T/ovl/m/upper"; chmod 755 "$T/ovl/m/upper"; }
+{
+	echo 'network_policies:'
+	echo '  id:'
+	echo '    endpoints:'
+	printf '      - {host: "%s", port: 4000}\n' "${ADDR[@]}" "$OPEN"
+	echo "    binaries: [{path: $B/allowed}, {path: $B/over-*}, {path: $B/script}, {path: $B/envscript}, {path: $T/ovl/m/tool}, {path: $T/ovl/m/upper}]"
+	echo '  alone:'
+	echo '    endpoints:'
+	printf '      - {host: "%s", port: 4000}\n' "${ADDR[@]}" "$OPEN"
+	echo "    binaries: [{path: $B/alone-*, ancestors: false}]"
+} | policy id.yaml
+box id id.yaml --ro "$B" --ro "$T/ovl/m"
+next() { IDN=$((IDN + 1)) D=${ADDR[IDN]}; }
+SELF="$B/allowed probe tcp $OPEN 4000"
+# no NAME TEXT: TEXT, which reaches $D, is not what the policy names.
+no() { try "$1" box=id layer=identity attempt="$2" harm="arrived tcp $D 4000" control="$SELF" log="action=deny dst_host=$D dst_port=4000 "; }
+# fails NAME TEXT: the same, where TEXT is stopped before it gets to connect.
+fails() { try "$1" box=id layer="$3" attempt="$2" harm="arrived tcp $D 4000" control="$SELF"; }
+yes_() { try "$1" box=id layer=identity expect=allow attempt="$2" harm="arrived tcp $D 4000" control="$SELF"; }
+
+next; no "another file" "$W/copy probe tcp $D 4000"
+next; no "copy of the allowed file" "cp $B/allowed $TMPD/c1 && $TMPD/c1 probe tcp $D 4000"
+next; no "copy with its name in another directory" "mkdir -p $TMPD/bin && cp $B/allowed $TMPD/bin/allowed && cd $TMPD/bin && ./allowed probe tcp $D 4000"
+next; no "renamed over another copy" "cp $B/allowed $TMPD/c2 && cp $W/copy $TMPD/c3 && mv $TMPD/c2 $TMPD/c3 && $TMPD/c3 probe tcp $D 4000"
+next; no "hard link of a copy" "cp $B/allowed $TMPD/c4 && ln $TMPD/c4 $TMPD/c5 && $TMPD/c5 probe tcp $D 4000"
+next; fails "hard link of the allowed file" "ln $B/allowed $TMPD/c6 && $TMPD/c6 probe tcp $D 4000" mounts
+next; yes_ "symbolic link to it: the file is the same" "ln -s $B/allowed $TMPD/l1 && $TMPD/l1 probe tcp $D 4000"
+next; no "symbolic link with its name to another file" "mkdir -p $TMPD/bin2 && ln -s $W/copy $TMPD/bin2/allowed && $TMPD/bin2/allowed probe tcp $D 4000"
+next; fails "overwritten in place" "cp $W/copy $B/over-1 && $B/over-1 probe tcp $D 4000" mounts
+next; fails "replaced by rename" "cp $W/copy $B/.x && mv $B/.x $B/over-2 && $B/over-2 probe tcp $D 4000" mounts
+next; fails "removed and made again" "rm -f $B/over-3 && cp $W/copy $B/over-3 && $B/over-3 probe tcp $D 4000" mounts
+next; fails "bind mount over it" "unshare -Ur --mount sh -c 'mount --bind $W/copy $B/allowed && $B/allowed probe tcp $D 4000'" "seccomp mounts"
+next; no "deleted after exec" "cp $W/copy $TMPD/c7 && $TMPD/c7 unlinked $D"
+next; no "memfd with its name" "$W/copy memfd $W/copy $B/allowed $D"
+next; no "execveat(AT_EMPTY_PATH) of a file without a name" "cp $W/copy $TMPD/c8 && $W/copy execfd $TMPD/c8 $D unlink"
+next; yes_ "execveat(AT_EMPTY_PATH) of the file itself" "$W/copy execfd $B/allowed $D"
+next; no "execveat relative to a directory" "mkdir -p $TMPD/bin3 && cp $W/copy $TMPD/bin3/allowed && $W/copy execat $TMPD/bin3 allowed $D"
+next; no "/proc/self/exe under its name" "$W/copy again $B/allowed $D"
+next; no "/proc/self/root/... of another file" "/proc/self/root$W/copy probe tcp $D 4000"
+next; yes_ "/proc/self/root/... of the file itself" "/proc/self/root$B/allowed probe tcp $D 4000"
+next; yes_ "through .." "cd $B && ../bin/allowed probe tcp $D 4000"
+next; no "exec -a with its name" "exec -a $B/allowed $W/copy probe tcp $D 4000"
+next; no "PR_SET_NAME" "$W/copy comm allowed $D"
+next; no "PR_SET_MM_EXE_FILE" "$W/copy exefile $B/allowed $D"
+next; no "a thread connects" "$W/copy thread $D"
+next; yes_ "a thread of the allowed file" "$B/allowed thread $D"
+next; no "a thread that is not the first executes it" "$B/alone-1 threadexec $W/copy $D"
+next; no "a vfork child connects" "$W/copy vforked $D"
+next; yes_ "a vfork child of the allowed file" "$B/allowed vforked $D"
+next; yes_ "what the allowed file starts" "$B/allowed spawn $W/copy $D"
+next; yes_ "its orphan, after a double fork" "$B/allowed orphan $W/copy $D"
+next; no "ancestors: false: what it starts" "$B/alone-2 spawn $W/copy $D"
+next; no "ancestors: false: its orphan" "$B/alone-3 orphan $W/copy $D"
+next; yes_ "a script" "$B/script $D"
+next; no "a script with another interpreter" "bash $B/script $D"
+next; no "a script by /dev/fd" "exec 7<$B/script; bash /dev/fd/7 $D"
+next; no "a script by descriptor" "$W/copy execscript $B/script $D"
+next; no "a copy of the script" "cp $B/script $TMPD/script && $TMPD/script $D"
+next; no "a script named relatively" "cd $B && ./script $D"
+next; no "a script named through .." "$B/../bin/script $D"
+next; no "a script through a symbolic link" "ln -s $B/script $TMPD/slink && $TMPD/slink $D"
+next; yes_ "a script with #!/usr/bin/env" "$B/envscript $D"
+next; no "its interpreter on another script with #!/usr/bin/env" "cp $B/envscript $TMPD/envscript && $TMPD/envscript $D"
+if [ $OVERLAY = 1 ]; then
+	next; yes_ "overlayfs: a file of the lower layer" "$T/ovl/m/tool probe tcp $D 4000"
+	next; yes_ "overlayfs: a file of the upper layer" "$T/ovl/m/upper probe tcp $D 4000"
+	next; no "overlayfs: a copy of it" "cp $T/ovl/m/tool $TMPD/tool && $TMPD/tool probe tcp $D 4000"
+fi
