@@ -269,6 +269,7 @@ struct osh_word_cache {
 struct osh_proc {
 	__u64 start_time; /* group leader's start_time (ns, boot clock): a reused pid has no record */
 	__u64 exec_id;	  /* self_exec_id after the exec: a missed exec leaves no identity */
+	__u64 deny_full;  /* boot clock ns when it may again report a whole burst of denials, each by itself */
 	struct osh_ident id;
 	struct osh_bits_cache cache[OSH_SLOTS];
 };
@@ -431,6 +432,40 @@ struct osh_event {
 };
 _Static_assert(sizeof(struct osh_event) == 160, "abi");
 
+/* Denials of one process beyond OSH_DENY_BURST at once and OSH_DENY_PER_S from then on are not sent one by one: they are
+ * counted here, and user space makes one line of them.  While the ring is more than half full a process may send only the
+ * first OSH_DENY_CROWDED of its burst, so that one which denies seldom finds room however many others flood. */
+#define OSH_DENY_BURST 512u
+#define OSH_DENY_PER_S 16u
+#define OSH_DENY_CROWDED 16u
+
+/* Map suppressed: mmapped array, a slot for each process that has something counted, found by hash.  The kernel claims a
+ * slot (owner 0 -> key) and counts; user space tells and frees it when the process is gone.  All callers without a record
+ * share the owner OSH_OWNER_NOBODY. */
+#define OSH_SUPPRESSED_MAX 1024
+#define OSH_SUPPRESSED_PROBES 8
+#define OSH_OWNER_NOBODY 1ull
+#define OSH_OWNER(tgid, start_time) (((__u64)(tgid) << 40 ^ (__u64)(start_time)) | 2)
+struct osh_suppressed {
+	__u64 owner; /* 0: free */
+	__u64 count; /* ever, under this owner; kernel only, atomic */
+	__u64 told;  /* of them; user space only */
+	__u64 since; /* boot clock: the first that is not told */
+	__u64 seq;   /* odd while last is being written */
+	__u64 pad;
+	struct osh_event last;
+};
+_Static_assert(sizeof(struct osh_suppressed) == 208, "abi");
+
+/* Map told: mmapped array of user space's own, so that who clears up after a dead supervisor knows what it had told. */
+enum osh_told {
+	OSH_TOLD_WRITTEN = 0, /* events of the ring that are in the log's file */
+	OSH_TOLD_LOST_DENY,   /* of the statistics, stated in the log */
+	OSH_TOLD_LOST_ALLOW,
+	OSH_TOLD_SUPPRESSED_OTHER,
+	OSH_TOLD_MAX,
+};
+
 /* Map stats: per-CPU array of counters. */
 enum osh_stat {
 	OSH_STAT_EVENT_LOST_DENY = 0, /* ring buffer full */
@@ -441,5 +476,7 @@ enum osh_stat {
 	OSH_STAT_INBOUND,	/* packets from outside dropped */
 	OSH_STAT_OUTBOUND,	/* packets to outside dropped: not what was decided */
 	OSH_STAT_NO_FLOW,	/* connections to the proxy without a flow record: reset */
+	OSH_STAT_EVENT_LOST_LATE, /* OSH_EV_LATE: no line of the log */
+	OSH_STAT_SUPPRESSED_OTHER, /* denials counted without a slot of their own */
 	OSH_STAT_MAX,
 };

@@ -218,48 +218,114 @@ static __always_inline void peer_keep(struct osh_sock *st, const struct osh_dst 
 	__builtin_memcpy(st->peer_addr, d->addr, 16);
 }
 
-static __always_inline struct osh_event *event_new(__u32 kind, __u32 action, __u32 reason)
+static __always_inline bool deny_may_report(volatile __u64 *full, __u64 now)
 {
-	struct osh_event *e = bpf_ringbuf_reserve(&events, sizeof(*e), 0);
+	const __u64 step = 1000000000ull / OSH_DENY_PER_S;
+	__u64 room = OSH_DENY_BURST, at = *full;
 
-	if (!e) {
-		stat_inc(action == OSH_DENY ? OSH_STAT_EVENT_LOST_DENY : OSH_STAT_EVENT_LOST_ALLOW);
-		return NULL;
-	}
-	e->time = bpf_ktime_get_boot_ns();
-	e->gen = 0;
+	if (bpf_ringbuf_query(&events, BPF_RB_AVAIL_DATA) > RING_CROWDED)
+		room = OSH_DENY_CROWDED;
+	if (at < now)
+		at = now;
+	if (at + step - now > room * step)
+		return false;
+	*full = at + step; /* threads may overwrite each other: a few lines more */
+	return true;
+}
+
+static __always_inline void deny_fill(struct osh_event *e, __u64 now, __u32 what, __u32 aux, __u64 cur,
+				      const struct osh_dst *d, const struct osh_proc *r)
+{
+	e->time = now;
+	e->gen = OSH_CURRENT_GEN(cur);
 	e->pid = (__u32)(bpf_get_current_pid_tgid() >> 32);
 	e->uid = (__u32)bpf_get_current_uid_gid();
-	e->kind = kind;
-	e->action = action;
-	e->reason = reason;
-	e->aux = 0;
-	e->proto = 0;
+	e->kind = what & 0xff;
+	e->action = OSH_DENY;
+	e->reason = what >> 8 & 0xff;
+	e->aux = aux;
+	e->proto = what >> 16;
 	e->verdict = 0;
 	e->pad0 = 0;
 	e->pad = 0;
-	__builtin_memset(&e->id, 0, sizeof(e->id));
-	__builtin_memset(&e->dst, 0, sizeof(e->dst));
-	return e;
+	if (d)
+		e->dst = *d;
+	else
+		__builtin_memset(&e->dst, 0, sizeof(e->dst));
+	if (r)
+		e->id = r->id;
+	else
+		__builtin_memset(&e->id, 0, sizeof(e->id));
 }
 
-/* One event of the calling process.  Global functions: verified once, not at each of their many calls. */
+struct slot_ctx {
+	__u64 owner;
+	__u32 at; /* OSH_SUPPRESSED_MAX: none */
+	__u32 first;
+};
+
+static long slot_step(__u32 i, void *arg)
+{
+	struct slot_ctx *c = arg;
+	__u32 at = (c->first + i) % OSH_SUPPRESSED_MAX;
+	struct osh_suppressed *s = bpf_map_lookup_elem(&suppressed, &at);
+	__u64 was;
+
+	if (!s)
+		return 1;
+	was = *(volatile __u64 *)&s->owner;
+	if (!was)
+		was = __sync_val_compare_and_swap(&s->owner, 0, c->owner);
+	if (was && was != c->owner)
+		return 0;
+	c->at = at;
+	return 1;
+}
+
+/* Counted, and kept as the last of its process; never waits for another writer. */
+static __always_inline void deny_suppress(__u64 now, __u32 what, __u32 aux, __u64 cur, const struct osh_dst *d,
+					  const struct osh_proc *r, __u32 tgid)
+{
+	struct slot_ctx c = {.owner = r ? OSH_OWNER(tgid, r->start_time) : OSH_OWNER_NOBODY, .at = OSH_SUPPRESSED_MAX};
+	struct osh_suppressed *s;
+	__u64 seq;
+
+	c.first = (__u32)(c.owner * 0x9e3779b97f4a7c15ull >> 40);
+	bpf_loop(OSH_SUPPRESSED_PROBES, slot_step, &c, 0);
+	s = c.at < OSH_SUPPRESSED_MAX ? bpf_map_lookup_elem(&suppressed, &c.at) : NULL;
+	if (!s) {
+		stat_inc(OSH_STAT_SUPPRESSED_OTHER);
+		return;
+	}
+	seq = *(volatile __u64 *)&s->seq;
+	if (!(seq & 1) && __sync_val_compare_and_swap(&s->seq, seq, seq + 1) == seq) {
+		if (s->count == s->told)
+			s->since = now;
+		deny_fill(&s->last, now, what, aux, cur, d, r);
+		__sync_fetch_and_add(&s->seq, 1);
+	}
+	__sync_fetch_and_add(&s->count, 1);
+}
+
+/* One event of the calling process.  Global functions: verified once, not once at each of their many calls. */
 __noinline int deny_event(__u32 what, __u32 aux, __u64 cur, const struct osh_dst *d)
 {
-	struct osh_event *e = event_new(what & 0xff, OSH_DENY, what >> 8 & 0xff);
+	__u64 now = bpf_ktime_get_boot_ns();
+	struct osh_event *e;
 	struct osh_proc *r;
 	__u32 tgid;
 
-	if (!e)
-		return 0;
-	e->gen = OSH_CURRENT_GEN(cur);
-	e->aux = aux;
-	e->proto = what >> 16;
-	if (d)
-		e->dst = *d;
 	r = proc_current(&tgid);
-	if (r)
-		e->id = r->id;
+	if (!deny_may_report(r ? &r->deny_full : &nobody_deny_full, now)) {
+		deny_suppress(now, what, aux, cur, d, r, tgid);
+		return 0;
+	}
+	e = bpf_ringbuf_reserve(&events, sizeof(*e), 0);
+	if (!e) {
+		stat_inc(OSH_STAT_EVENT_LOST_DENY);
+		return 0;
+	}
+	deny_fill(e, now, what, aux, cur, d, r);
 	event_submit(e);
 	return 0;
 }
@@ -300,7 +366,7 @@ static __always_inline void late_event(void)
 	struct osh_event *e = bpf_ringbuf_reserve(&events, sizeof(*e), 0);
 
 	if (!e) {
-		stat_inc(OSH_STAT_EVENT_LOST_DENY);
+		stat_inc(OSH_STAT_EVENT_LOST_LATE);
 		return;
 	}
 	__builtin_memset(e, 0, sizeof(*e));

@@ -122,12 +122,33 @@ struct {
 	__uint(max_entries, 2 << 20);
 } events SEC(".maps");
 
+#define RING_CROWDED (1 << 20)
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__uint(max_entries, OSH_SUPPRESSED_MAX);
+	__type(key, __u32);
+	__type(value, struct osh_suppressed);
+} suppressed SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__uint(max_entries, OSH_TOLD_MAX);
+	__type(key, __u32);
+	__type(value, __u64);
+} told SEC(".maps");
+
+__u64 nobody_deny_full; /* as osh_proc.deny_full, for callers without a record */
+
+/* Atomic: a program can be interrupted on its CPU, and what is lost is to add up. */
 static __always_inline void stat_inc(__u32 which)
 {
 	__u64 *v = bpf_map_lookup_elem(&stats, &which);
 
 	if (v)
-		(*v)++;
+		__sync_fetch_and_add(v, 1);
 }
 
 /* A denial wakes the supervisor at once; an allow only when a quarter of the ring is full (the supervisor looks by

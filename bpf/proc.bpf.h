@@ -355,6 +355,7 @@ int BPF_PROG(on_exec, struct task_struct *p, pid_t old_pid, struct linux_binprm 
 			stat_inc(OSH_STAT_PROC_LOST);
 		return 0;
 	}
+	x->proc.deny_full = old->deny_full;
 	x->proc.id.taint = old->id.taint;
 	anc.tgid = tgid;
 	bpf_loop(OSH_ANCESTORS_MAX + 2, anc_step, &anc, 0);
@@ -402,6 +403,7 @@ int BPF_PROG(on_fork, struct task_struct *parent, struct task_struct *child)
 		return 0;
 	}
 	new->id = old->id;
+	new->deny_full = old->deny_full;
 	new->cache[0].gen = 0;
 	new->cache[1].gen = 0;
 	new->start_time = BPF_CORE_READ(child, start_time);

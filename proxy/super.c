@@ -25,7 +25,7 @@ struct super {
 	int fd;
 	struct wire_event *queue; /* ring of QUEUE_MAX, made when first needed */
 	size_t head, n;
-	uint64_t lost;
+	uint64_t lost, lost_since;
 };
 
 union packet {
@@ -143,15 +143,12 @@ static int send_packet(struct super *s, const void *p, size_t n, int fd)
 
 static int report_lost(struct super *s)
 {
-	struct wire_event e = {.m = {WIRE_EVENT, sizeof(e)}, .decision = WD_ERROR, .block = ~0u};
-	int n, r;
+	struct wire_lost m = {.m = {WIRE_LOST, sizeof(m)}, .count = s->lost, .since = s->lost_since};
+	int r;
 
 	if (!s->lost)
 		return 0;
-	e.time = loop_now(s->px->loop);
-	n = snprintf(e.reason, sizeof(e.reason), "%llu events lost", (unsigned long long)s->lost);
-	e.reason_n = (uint16_t)n;
-	r = send_packet(s, &e, sizeof(e), -1);
+	r = send_packet(s, &m, sizeof(m), -1);
 	if (r == 0)
 		s->lost = 0;
 	return r;
@@ -177,10 +174,12 @@ void super_event(struct super *s, const struct wire_event *e)
 		return;
 	if (!s->queue)
 		s->queue = calloc(QUEUE_MAX, sizeof(*s->queue));
-	if (!s->queue || s->n == QUEUE_MAX)
-		s->lost++;
-	else
+	if (!s->queue || s->n == QUEUE_MAX) {
+		if (!s->lost++)
+			s->lost_since = loop_now(s->px->loop);
+	} else {
 		s->queue[(s->head + s->n++) % QUEUE_MAX] = *e;
+	}
 	loop_mod(s->px->loop, &s->watch, EPOLLIN | EPOLLOUT);
 }
 

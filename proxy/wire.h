@@ -9,7 +9,7 @@
 #include "bpf/abi.h"
 #include "policy/base.h"
 
-#define WIRE_VERSION 1
+#define WIRE_VERSION 2
 #define WIRE_FD 3
 #define WIRE_NAMESERVERS_MAX 4
 #define WIRE_TARGET_MAX 1024
@@ -24,6 +24,7 @@ enum wire_type {
 	WIRE_READY = 32, /* struct wire_ready; one descriptor when the proxy made a new CA: memfd, see below */
 	WIRE_IMAGE_ACK,	 /* struct wire_image_ack */
 	WIRE_EVENT,	 /* struct wire_event */
+	WIRE_LOST,	 /* struct wire_lost */
 };
 
 struct wire_msg {
@@ -81,6 +82,13 @@ struct wire_ready {
 	struct wire_msg m;
 	uint32_t version;
 	uint32_t new_ca; /* 1: a memfd (PEM, private key then certificate, at most 16 KiB) comes with it */
+};
+
+/* Events that found no room; said as soon as there is some. */
+struct wire_lost {
+	struct wire_msg m;
+	uint64_t count;
+	uint64_t since; /* boot clock, ns: the first of them */
 };
 
 enum wire_decision { WD_ALLOW = 1, WD_DENY, WD_AUDIT, WD_ERROR };

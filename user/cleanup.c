@@ -174,7 +174,25 @@ int remove_state(const char *path, bool keep_revisions)
 	return keep_revisions ? keep_only_revisions(path) : remove_tree(path);
 }
 
-static int cleanup_locked(const char *name, bool keep_revisions)
+/* Connections that were refused or made after the supervisor's last line; its processes are dead by now. */
+static void tell_left(const char *name)
+{
+	_cleanup_free_ char *base = NULL, *dir = NULL, *control = NULL;
+	struct record_left left;
+
+	if (asprintf(&control, OSH_RUN_DIR "/%s/control", name) < 0 || access(control, F_OK) < 0)
+		return; /* it never ran anything */
+	if (bpffs_dir(&base) < 0 || asprintf(&dir, "%s/%s", base, name) < 0 || record_left(dir, &left) < 0)
+		return;
+	if (left.unread || left.lost || left.suppressed)
+		fprintf(stderr,
+			"osh-enforce: %s: its supervisor died; events after that are in no log: %llu not read, %llu lost, "
+			"%llu suppressed\n",
+			name, (unsigned long long)left.unread, (unsigned long long)left.lost,
+			(unsigned long long)left.suppressed);
+}
+
+static int cleanup_locked(const char *name, bool keep_revisions, bool dead)
 {
 	_cleanup_free_ char *run = NULL, *state = NULL;
 	int r, k;
@@ -185,6 +203,8 @@ static int cleanup_locked(const char *name, bool keep_revisions)
 	r = cgroups_remove(name, 5000);
 	if (r < 0)
 		return r; /* while something still runs, everything stays enforced */
+	if (dead)
+		tell_left(name);
 	unpin(name);
 	r = remove_state(state, keep_revisions);
 	k = remove_tree(run);
@@ -197,7 +217,7 @@ int cleanup_sandbox(const char *name, bool keep_revisions)
 	_cleanup_close_ int lock = -1;
 	int r = state_lock(&lock);
 
-	return r < 0 ? r : cleanup_locked(name, keep_revisions);
+	return r < 0 ? r : cleanup_locked(name, keep_revisions, false);
 }
 
 int cleanup_revisions(const char *name)
@@ -236,7 +256,7 @@ void sandbox_sweep(void)
 		fd = open(path, O_RDWR | O_CLOEXEC | O_NOFOLLOW);
 		if (fd >= 0 && flock(fd, LOCK_EX | LOCK_NB) < 0)
 			continue; /* alive */
-		(void)cleanup_locked(v[i], access(kept, F_OK) == 0);
+		(void)cleanup_locked(v[i], access(kept, F_OK) == 0, true);
 	}
 	strv_free(v);
 }

@@ -68,6 +68,8 @@ int cmd_delete(int argc, char **argv)
 		fprintf(stderr, "osh-enforce: %s: %s\n", argv[optind], buf + sizeof(int32_t));
 		return 1;
 	}
+	if (n)
+		fprintf(stderr, "osh-enforce: %s: %s\n", argv[optind], buf);
 	wait_gone(fd);
 	return 0;
 }

@@ -650,15 +650,17 @@ static int run_command(const struct run *x, int control)
 /* Everything gone before this command returns, so that the next one finds nothing of it. */
 static void end_sandbox(const struct run *x, int control)
 {
-	_cleanup_free_ char *error = NULL;
+	_cleanup_free_ char *text = NULL;
 	int r;
 
 	if (x->keep)
 		return;
-	r = control_ask(control, CTL_DELETE, DELETE_TIMEOUT_MS, &error);
+	r = control_ask(control, CTL_DELETE, DELETE_TIMEOUT_MS, &text);
 	if (r < 0 && r != -EPIPE && r != -ECONNRESET)
 		fail("sandbox %s: not all of it is removed: %s", x->name,
-		     error ? error : strerror(-r));
+		     text ? text : strerror(-r));
+	else if (r == 0 && text)
+		fprintf(stderr, "osh-enforce: %s: %s\n", x->name, text);
 }
 
 int cmd_run(int argc, char **argv)

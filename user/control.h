@@ -25,7 +25,7 @@ enum ctl_type {
 	CTL_EXEC,	 /* struct ctl_exec; descriptors: memfd (exec request blob), 0, 1, 2 -> STARTED, STATUS... */
 	CTL_EXEC_SIGNAL, /* struct ctl_exec_signal: to the running command of this connection */
 	CTL_RELOAD,	 /* struct ctl_reload, see there -> ACCEPTED, then OK or ERROR */
-	CTL_DELETE,	 /* -> OK when everything is gone but the supervisor itself */
+	CTL_DELETE,	 /* -> OK when everything is gone but the supervisor itself; text: what of the record was lost */
 	CTL_SYNC_LOG,	 /* -> OK when every event so far is in the log */
 	CTL_COMMIT,	 /* the held reload of this connection is to happen now -> OK or ERROR */
 	CTL_FAILED,	 /* struct ctl_failed; descriptor: policy text memfd, or none -> OK: it is on record */

@@ -103,6 +103,7 @@ static void status(struct client *c)
 {
 	struct supervisor *s = c->s;
 	json_t *w = json_array(), *j;
+	uint64_t lost[LOST_KINDS];
 	char hash[65], *text;
 
 	reload_hash(s, hash);
@@ -127,9 +128,9 @@ static void status(struct client *c)
 		json_object_set_new(j, "names", json_integer((json_int_t)kernel_count(s->kernel, KMAP_NAMES)));
 		json_object_set_new(j, "paths", json_integer((json_int_t)kernel_count(s->kernel, KMAP_PATHS)));
 		json_object_set_new(j, "processes", json_integer((json_int_t)kernel_count(s->kernel, KMAP_PROCS)));
-		json_object_set_new(j, "events_lost",
-				    json_integer((json_int_t)(kernel_stat(s->kernel, OSH_STAT_EVENT_LOST_DENY) +
-							      kernel_stat(s->kernel, OSH_STAT_EVENT_LOST_ALLOW))));
+		json_object_set_new(j, "events_lost", json_integer((json_int_t)record_lost(&s->record, lost)));
+		json_object_set_new(j, "lost", record_status(&s->record));
+		json_object_set_new(j, "events_suppressed", json_integer((json_int_t)s->record.suppressed));
 		json_object_set_new(j, "inbound_dropped",
 				    json_integer((json_int_t)kernel_stat(s->kernel, OSH_STAT_INBOUND)));
 		json_object_set_new(j, "outbound_dropped",
@@ -167,6 +168,7 @@ static void close_all(int *fds, size_t n)
 static void request(struct client *c, uint32_t type, const void *p, size_t n, int *fds, size_t nfds)
 {
 	struct supervisor *s = c->s;
+	char lost[256];
 	int r;
 
 	switch (type) {
@@ -208,13 +210,14 @@ static void request(struct client *c, uint32_t type, const void *p, size_t n, in
 		break;
 	case CTL_DELETE:
 		supervise_drain(s);
+		record_text(&s->record, lost, sizeof(lost));
 		s->stopping = true;
 		/* At the end of `run` what was there before it stays; `delete` takes all. */
 		r = cleanup_sandbox(s->name, c->lifeline && s->history);
 		if (r < 0)
 			client_error(c, r, "not everything could be removed: %s", strerror(-r));
 		else
-			(void)control_send(c->fd, CTL_OK, NULL, 0, NULL, 0);
+			(void)control_send(c->fd, CTL_OK, lost, strlen(lost), NULL, 0);
 		supervise_stop(s);
 		break;
 	case CTL_SYNC_LOG:

@@ -142,6 +142,7 @@ struct text {
 	char ancestors[4096];
 	char reason[512];
 	char proto[32], family[32], type[32];
+	char since[40];
 };
 
 static void put(struct log_record *r, const char *key, const char *value)
@@ -287,7 +288,28 @@ static uint64_t wall(const struct eventlog *l, uint64_t boot)
 	return boot + (uint64_t)l->boot_to_wall;
 }
 
-void eventlog_connect(struct eventlog *l, const struct osh_event *e)
+static void put_time(const struct eventlog *l, struct log_record *r, const char *key, uint64_t boot, char *buf, size_t n)
+{
+	uint64_t ns = wall(l, boot);
+	time_t s = (time_t)(ns / 1000000000u);
+	struct tm tm = {0};
+	size_t k;
+
+	gmtime_r(&s, &tm);
+	k = strftime(buf, n, "%Y-%m-%dT%H:%M:%S", &tm);
+	snprintf(buf + k, n - k, ".%06uZ", (unsigned int)(ns % 1000000000u / 1000));
+	put(r, key, buf);
+}
+
+static void put_summary(const struct eventlog *l, struct log_record *r, const struct summary *sum, char *buf, size_t n)
+{
+	if (!sum)
+		return;
+	log_uint(r, "suppressed", sum->count);
+	put_time(l, r, "since", sum->since_ns, buf, n);
+}
+
+void eventlog_connect(struct eventlog *l, const struct osh_event *e, const struct summary *sum)
 {
 	bool deny = e->action != OSH_ALLOW;
 	const char *block = block_of(l, e);
@@ -314,6 +336,7 @@ void eventlog_connect(struct eventlog *l, const struct osh_event *e)
 	log_uint(&r, "generation", e->gen);
 	if (e->dst.family && t.addr[0])
 		put(&r, "address", t.addr);
+	put_summary(l, &r, sum, t.since, sizeof(t.since));
 	log_write(l->log, &r);
 }
 
@@ -322,7 +345,7 @@ static struct slice cut(const char *p, uint16_t n, size_t max)
 	return (struct slice){(const uint8_t *)p, n < max ? n : max};
 }
 
-void eventlog_request(struct eventlog *l, const struct wire_event *e)
+void eventlog_request(struct eventlog *l, const struct wire_event *e, const struct summary *sum)
 {
 	static const char *const words[] = {"", "allow", "deny", "audit", "error"};
 	const struct image *img = l->image(l->arg, e->gen);
@@ -359,6 +382,7 @@ void eventlog_request(struct eventlog *l, const struct wire_event *e)
 	log_uint(&r, "bytes_up", e->bytes_up);
 	log_uint(&r, "bytes_down", e->bytes_down);
 	log_uint(&r, "duration_us", e->duration_ns / 1000);
+	put_summary(l, &r, sum, t.since, sizeof(t.since));
 	log_write(l->log, &r);
 }
 
@@ -392,5 +416,35 @@ void eventlog_note(struct eventlog *l, enum log_level level, const char *kind, c
 	while ((key = va_arg(ap, const char *)))
 		put(&r, key, va_arg(ap, const char *));
 	va_end(ap);
+	log_write(l->log, &r);
+}
+
+void eventlog_count(struct eventlog *l, const char *message, const char *key, uint64_t n)
+{
+	struct log_record r;
+
+	log_init(&r, LOG_L_WARN, "log", now_ns(CLOCK_REALTIME));
+	put(&r, "message", message);
+	log_uint(&r, key, n);
+	log_write(l->log, &r);
+}
+
+void eventlog_lost(struct eventlog *l, const char *message, const char *const *names, const uint64_t *counts, size_t n,
+		   uint64_t since_ns, uint64_t until_ns)
+{
+	char since[40], until[40];
+	struct log_record r;
+	uint64_t sum = 0;
+
+	log_init(&r, LOG_L_ERROR, "log", now_ns(CLOCK_REALTIME));
+	put(&r, "message", message);
+	for (size_t i = 0; i < n; i++)
+		sum += counts[i];
+	log_uint(&r, "count", sum);
+	for (size_t i = 0; i < n; i++)
+		if (counts[i])
+			log_uint(&r, names[i], counts[i]);
+	put_time(l, &r, "since", since_ns, since, sizeof(since));
+	put_time(l, &r, "until", until_ns, until, sizeof(until));
 	log_write(l->log, &r);
 }

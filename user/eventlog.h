@@ -21,8 +21,17 @@ struct eventlog {
 };
 
 void eventlog_clock(struct eventlog *l); /* before a batch: offset of the wall clock */
-void eventlog_connect(struct eventlog *l, const struct osh_event *e);
-void eventlog_request(struct eventlog *l, const struct wire_event *e);
+/* A line that stands for count events, of which it names the last. */
+struct summary {
+	uint64_t count;
+	uint64_t since_ns; /* boot clock: the first */
+};
+void eventlog_connect(struct eventlog *l, const struct osh_event *e, const struct summary *sum);
+void eventlog_request(struct eventlog *l, const struct wire_event *e, const struct summary *sum);
+void eventlog_count(struct eventlog *l, const char *message, const char *key, uint64_t n);
+/* Losses by kind between two moments of the boot clock; kinds without any are left out. */
+void eventlog_lost(struct eventlog *l, const char *message, const char *const *names, const uint64_t *counts, size_t n,
+		   uint64_t since_ns, uint64_t until_ns);
 void eventlog_revoked(struct eventlog *l, const struct osh_flow *f, uint64_t gen);
 /* A line of the supervisor's own; fields: NULL-terminated pairs of key and value. */
 void eventlog_note(struct eventlog *l, enum log_level level, const char *kind, const char *message, ...)

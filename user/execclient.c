@@ -451,22 +451,24 @@ void exec_end_print(const char *command, const struct exec_end *e)
 	fputc('\n', stderr);
 }
 
-int control_ask(int control, uint32_t type, int timeout_ms, char **ret_error)
+int control_ask(int control, uint32_t type, int timeout_ms, char **ret_text)
 {
 	static char buf[CTL_PAYLOAD_MAX + 1];
 	uint32_t answer = 0;
 	int32_t error;
-	size_t n;
+	size_t n = 0;
 	int r = control_send(control, type, NULL, 0, NULL, 0);
 
-	*ret_error = NULL;
+	*ret_text = NULL;
 	while (r == 0 && answer != CTL_OK) {
 		r = control_recv(control, timeout_ms, &answer, buf, sizeof(buf), &n, NULL, NULL);
 		if (r == 0 && answer == CTL_ERROR && n >= sizeof(error)) {
 			memcpy(&error, buf, sizeof(error));
-			*ret_error = strdup(buf + sizeof(error));
+			*ret_text = strdup(buf + sizeof(error));
 			return error < 0 ? error : -EIO;
 		}
 	}
+	if (r == 0 && n)
+		*ret_text = strdup(buf);
 	return r;
 }

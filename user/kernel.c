@@ -272,6 +272,27 @@ static void loaders_done(struct loader loaders[LOADERS])
 	}
 }
 
+static int pin_maps(const struct kernel *k, const char *dir)
+{
+	static const struct {
+		enum kernel_map map;
+		const char *name;
+	} pins[] = {{KMAP_STATS, KERNEL_PIN_STATS},
+		    {KMAP_EVENTS, KERNEL_PIN_EVENTS},
+		    {KMAP_SUPPRESSED, KERNEL_PIN_SUPPRESSED},
+		    {KMAP_TOLD, KERNEL_PIN_TOLD}};
+
+	for (size_t i = 0; i < ARRAY_LEN(pins); i++) {
+		_cleanup_free_ char *path = NULL;
+
+		if (asprintf(&path, "%s/%s", dir, pins[i].name) < 0)
+			return -ENOMEM;
+		if (bpf_obj_pin(kernel_map_fd(k, pins[i].map), path) < 0)
+			return -errno;
+	}
+	return 0;
+}
+
 int kernel_new(const struct kernel_config *c, struct kernel **ret)
 {
 	struct kernel *k = calloc(1, sizeof(*k));
@@ -286,6 +307,9 @@ int kernel_new(const struct kernel_config *c, struct kernel **ret)
 		snprintf(k->btf_path, sizeof(k->btf_path), "/proc/self/fd/%d", k->btf_fd);
 	k->lsm_missing = lsm_offered() ? NULL : "not built into this kernel (CONFIG_BPF_LSM)";
 	r = load_maps(k, c);
+	if (r < 0)
+		goto fail;
+	r = pin_maps(k, c->pin_dir);
 	if (r < 0)
 		goto fail;
 	p = mmap(NULL, (size_t)getpagesize(), PROT_READ | PROT_WRITE, MAP_SHARED,
@@ -423,6 +447,10 @@ static struct bpf_map *map_of(const struct kernel *k, enum kernel_map m)
 		return k->skel->maps.stats;
 	case KMAP_EVENTS:
 		return k->skel->maps.events;
+	case KMAP_SUPPRESSED:
+		return k->skel->maps.suppressed;
+	case KMAP_TOLD:
+		return k->skel->maps.told;
 	}
 	return NULL;
 }

@@ -11,11 +11,17 @@ struct kernel;
 
 struct kernel_config {
 	const struct cgroups *cgroups;
-	const char *pin_dir; /* empty; one pin per link */
+	const char *pin_dir; /* empty; one pin per link, and those of the maps below */
 	uint32_t tag;	     /* nonzero, of this sandbox's sockets */
 	uid_t uid;	     /* that the agent runs as */
 	uint16_t proxy_port4, proxy_port6, dns_port4, dns_port6; /* host order */
 };
+
+/* Pinned beside the links: who clears up after a dead supervisor says what is in no log. */
+#define KERNEL_PIN_STATS "map_stats"
+#define KERNEL_PIN_EVENTS "map_events"
+#define KERNEL_PIN_SUPPRESSED "map_suppressed"
+#define KERNEL_PIN_TOLD "map_told"
 
 /* The tables.  From here on an image can be published and descriptors exported. */
 int kernel_new(const struct kernel_config *c, struct kernel **ret);
@@ -40,6 +46,8 @@ enum kernel_map {
 	KMAP_UPSTREAM_DNS,
 	KMAP_STATS,
 	KMAP_EVENTS,
+	KMAP_SUPPRESSED,
+	KMAP_TOLD,
 };
 /* The supervisor's own descriptor (not to be closed). */
 int kernel_map_fd(const struct kernel *k, enum kernel_map m);

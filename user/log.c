@@ -24,6 +24,7 @@
 #define FLUSH_AT (64u << 10) /* log_write() flushes by itself from here on */
 #define BUF_MAX (2u << 20)   /* more than the longest line, LOG_FIELDS_MAX * VALUE_MAX * 5 */
 #define NS_PER_S 1000000000ull
+#define LOST_KINDS_MAX 12 /* more than there are */
 
 _Static_assert(LOG_FIELDS_MAX * (VALUE_MAX * 5 + 64) + 1024 < LOG_LINE_MAX,
 	       "the longest line is readable");
@@ -278,6 +279,12 @@ struct log {
 	bool failing; /* the last write failed: log_write() leaves it to log_flush() to try again */
 	uint64_t lost;	    /* records dropped, ever */
 	uint64_t lost_told; /* of them stated in a line */
+	/* Of those not stated: when the first and the last were dropped, and how many of each kind. */
+	uint64_t lost_since, lost_until;
+	struct {
+		const char *kind; /* a literal */
+		uint64_t n;
+	} lost_kinds[LOST_KINDS_MAX];
 };
 
 static uint64_t now_ns(void)
@@ -286,6 +293,21 @@ static uint64_t now_ns(void)
 
 	clock_gettime(CLOCK_REALTIME, &ts);
 	return (uint64_t)ts.tv_sec * NS_PER_S + (uint64_t)ts.tv_nsec;
+}
+
+/* kind: NULL: not known. */
+static void count_lost(struct log *l, const char *kind)
+{
+	l->lost_until = now_ns();
+	if (l->lost++ == l->lost_told)
+		l->lost_since = l->lost_until;
+	for (size_t i = 0; kind && i < LOST_KINDS_MAX; i++) {
+		if (l->lost_kinds[i].kind && strcmp(l->lost_kinds[i].kind, kind) != 0)
+			continue;
+		l->lost_kinds[i].kind = kind;
+		l->lost_kinds[i].n++;
+		break;
+	}
 }
 
 static int segment_open(int dirfd, uint32_t seg, int *ret_fd, uint64_t *ret_size)
@@ -369,7 +391,7 @@ static int continue_last(struct log *l)
 		return r;
 	r = segment_cut(l->fd, &l->size, &was_cut);
 	if (r == 0 && was_cut)
-		l->lost++; /* the line that a crash cut short */
+		count_lost(l, NULL); /* the line that a crash cut short */
 	return r;
 }
 
@@ -442,15 +464,33 @@ static bool own_line(struct log *l, const struct log_record *r, bool front)
 	return true;
 }
 
+static void add_time(struct log_record *r, const char *key, uint64_t ns, struct text *t)
+{
+	struct second second = {0};
+
+	put_time(t, &second, ns);
+	if (!t->failed)
+		log_str(r, key, (struct slice){(const uint8_t *)t->p, t->n});
+}
+
 static void tell_lost(struct log *l)
 {
+	struct text since = {0}, until = {0};
 	struct log_record r;
 
 	log_init(&r, LOG_L_WARN, "log", now_ns());
 	log_str(&r, "message", SLICE_LIT("records could not be written and are lost"));
-	log_uint(&r, "lost", l->lost - l->lost_told);
-	if (own_line(l, &r, false))
+	log_uint(&r, "count", l->lost - l->lost_told);
+	for (size_t i = 0; i < LOST_KINDS_MAX && l->lost_kinds[i].kind; i++)
+		log_uint(&r, l->lost_kinds[i].kind, l->lost_kinds[i].n);
+	add_time(&r, "since", l->lost_since, &since);
+	add_time(&r, "until", l->lost_until, &until);
+	if (own_line(l, &r, false)) {
 		l->lost_told = l->lost;
+		memset(l->lost_kinds, 0, sizeof(l->lost_kinds));
+	}
+	free(since.p);
+	free(until.p);
 }
 
 /* Removes the oldest segments beyond LOG_SEGMENTS_MAX and says so in the next line. */
@@ -552,7 +592,7 @@ void log_write(struct log *l, const struct log_record *r)
 	put_record(&l->line, &l->second, l->sandbox, r);
 	if (l->line.failed || l->buf.n + l->line.n > BUF_MAX || !text_reserve(&l->buf, l->line.n)) {
 		l->line.failed = l->buf.failed = false;
-		l->lost++;
+		count_lost(l, r->kind);
 		return;
 	}
 	text_add(&l->buf, l->line.p, l->line.n);

@@ -306,12 +306,15 @@ void proxy_died(struct supervisor *s)
 {
 	bool busy = supervise_now() - s->proxy.started_ns < 1000000000u;
 
-	if (s->proxy.sock < 0)
+	if (s->proxy.sock < 0 || s->proxy.dying)
 		return;
+	s->proxy.dying = true;
+	kill(s->proxy.pid, SIGKILL);
+	proxy_drain(s); /* what it had said stays said */
+	s->proxy.dying = false;
 	loop_del(s->loop, &s->proxy.watch);
 	closep(&s->proxy.sock);
 	s->proxy.sock = -1;
-	kill(s->proxy.pid, SIGKILL);
 	(void)waitpid(s->proxy.pid, NULL, 0);
 	s->proxy.pid = 0;
 	s->proxy.ready = false;
@@ -342,6 +345,7 @@ union wire_any {
 	struct wire_ready ready;
 	struct wire_image_ack ack;
 	struct wire_event event;
+	struct wire_lost lost;
 };
 
 static void on_message(struct supervisor *s, const union wire_any *u, size_t n, int fd)
@@ -357,7 +361,9 @@ static void on_message(struct supervisor *s, const union wire_any *u, size_t n, 
 		reload_acked(s, u->ack.gen, u->ack.error);
 		supervise_advance(s);
 	} else if (u->m.type == WIRE_EVENT && n == sizeof(u->event)) {
-		eventlog_request(&s->events, &u->event);
+		record_request(&s->record, &u->event);
+	} else if (u->m.type == WIRE_LOST && n == sizeof(u->lost)) {
+		record_request_lost(&s->record, &u->lost);
 	}
 	closep(&fd);
 }
@@ -408,5 +414,5 @@ static void on_proxy(struct loop_watch *w, uint32_t events)
 	supervise_ring(s); /* the connection stands in the log before its requests */
 	for (int i = 0; i < 256 && s->proxy.sock >= 0 && receive(s); i++)
 		;
-	log_flush(s->log);
+	supervise_flush(s);
 }

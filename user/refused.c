@@ -108,7 +108,7 @@ static int answer_next(struct supervisor *s)
 		return 0;
 	if (line_left(&s->refused, e.pid)) {
 		eventlog_clock(&s->events);
-		eventlog_connect(&s->events, &e);
+		eventlog_connect(&s->events, &e, NULL);
 	} else
 		s->refused.unlisted++;
 	return 0;

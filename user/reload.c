@@ -179,6 +179,8 @@ static void retire(struct supervisor *s, struct published *p)
 		s->retired[i].at_ns = 0;
 		oldest = &s->retired[i];
 	}
+	if (oldest->image.base) /* the last lines in which it names its blocks */
+		record_summarise(&s->record, oldest->image.gen);
 	published_done(&oldest->image);
 	*oldest = (struct retired){.image = *p, .at_ns = supervise_now()};
 	*p = (struct published){.map_fd = -1};

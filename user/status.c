@@ -175,6 +175,24 @@ static void print_policy(const json_t *st, int64_t now_s, FILE *out)
 	}
 }
 
+/* " (deny 10, allow 2)" */
+static void print_lost(json_t *by_kind, FILE *out)
+{
+	const char *key, *before = " (";
+	json_t *v;
+
+	json_object_foreach(by_kind, key, v)
+	{
+		if (!json_is_integer(v) || !json_integer_value(v))
+			continue;
+		fputs(before, out);
+		safe_print(key, out);
+		fprintf(out, " %" PRId64, (int64_t)json_integer_value(v));
+		before = ", ";
+	}
+	fputs(before[0] == ',' ? ")\n" : "\n", out);
+}
+
 static void print_counts(const json_t *st, FILE *out)
 {
 	static const char *const pids[][2] = {{"pid", "supervisor"},
@@ -197,7 +215,12 @@ static void print_counts(const json_t *st, FILE *out)
 	}
 	if (status_number(st, "events_lost", &v)) {
 		label("events lost", out);
-		fprintf(out, "%" PRId64 "\n", v);
+		fprintf(out, "%" PRId64, v);
+		print_lost(json_object_get(st, "lost"), out);
+	}
+	if (status_number(st, "events_suppressed", &v) && v) {
+		label("suppressed", out);
+		fprintf(out, "%" PRId64 " (counted in summary lines of the log)\n", v);
 	}
 }
 

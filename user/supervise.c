@@ -31,6 +31,7 @@
 #include <time.h>
 
 #define TICK_MS 250
+#define SUMMARY_TICKS 4 /* a line for what was suppressed, each second */
 #define RING_TURN 1024				 /* events in a row: then somebody else has his turn */
 #define RING_ALL ((2u << 20) / (8 + sizeof(struct osh_event))) /* more than the ring can hold at a moment (maps.bpf.h) */
 
@@ -95,10 +96,11 @@ static int on_event(void *arg, void *data, size_t n)
 
 	if (n < sizeof(*e))
 		return 0;
+	s->record.read++;
 	if (e->kind == OSH_EV_LATE)
 		reload_late(s);
 	else if (s->init.ready) /* before: the launcher's proof */
-		eventlog_connect(&s->events, e);
+		record_connect(&s->record, e);
 	return --s->ring_left ? 0 : -EAGAIN;
 }
 
@@ -107,7 +109,7 @@ static void on_more(struct loop_timer *t)
 	struct supervisor *s = t->arg;
 
 	supervise_ring(s);
-	log_flush(s->log);
+	supervise_flush(s);
 }
 
 /* At most max events.  Without a bound, programs that make events as fast as they are read here would keep the
@@ -120,15 +122,17 @@ static void consume(struct supervisor *s, uint32_t max)
 	s->ring_left = max;
 	if (ring_buffer__consume(s->ring) == -EAGAIN && !s->stopping)
 		loop_timer_set(s->loop, &s->ring_more, 1, on_more, s);
-	lost = kernel_stat(s->kernel, OSH_STAT_EVENT_LOST_DENY) + kernel_stat(s->kernel, OSH_STAT_EVENT_LOST_ALLOW);
-	if (lost > s->lost_reported) {
-		char n[24];
-
-		snprintf(n, sizeof(n), "%llu", (unsigned long long)(lost - s->lost_reported));
-		eventlog_note(&s->events, LOG_L_ERROR, "log", "events lost: the ring buffer was full", "count", n, NULL);
-		s->lost_reported = lost;
-		reload_late(s); /* one of them may have been OSH_EV_LATE */
+	lost = kernel_stat(s->kernel, OSH_STAT_EVENT_LOST_LATE);
+	if (lost != s->late_lost) {
+		s->late_lost = lost;
+		reload_late(s);
 	}
+}
+
+void supervise_flush(struct supervisor *s)
+{
+	if (log_flush(s->log) == 0)
+		record_written(&s->record);
 }
 
 void supervise_ring(struct supervisor *s)
@@ -142,7 +146,7 @@ static void on_ring(struct loop_watch *w, uint32_t events)
 
 	(void)events;
 	supervise_ring(s);
-	log_flush(s->log);
+	supervise_flush(s);
 }
 
 void supervise_drain(struct supervisor *s)
@@ -150,7 +154,9 @@ void supervise_drain(struct supervisor *s)
 	consume(s, RING_ALL);
 	proxy_drain(s);
 	refused_summary(s);
-	log_flush(s->log);
+	record_check(&s->record);
+	record_summarise(&s->record, UINT64_MAX);
+	supervise_flush(s);
 }
 
 static void mark_flow(void *arg, const struct osh_flow *f)
@@ -170,9 +176,12 @@ static void on_tick(struct loop_timer *t)
 
 	supervise_ring(s);
 	reload_tick(s);
-	if (++n % 40 == 0)
+	record_check(&s->record);
+	if (++n % SUMMARY_TICKS == 0)
+		record_summarise(&s->record, UINT64_MAX);
+	if (n % 40 == 0)
 		kernel_collect_paths(s->kernel, mark_flows);
-	log_flush(s->log);
+	supervise_flush(s);
 	if (s->revisions.dirty && revisions_sync(&s->revisions) < 0)
 		eventlog_note(&s->events, LOG_L_ERROR, "policy", "revisions could not be written to the disk", NULL);
 	loop_timer_set(s->loop, &s->tick, TICK_MS, on_tick, s);
@@ -364,6 +373,9 @@ static int kernel_side(struct supervisor *s)
 	if (r < 0)
 		return supervise_fail(s, "the host's Unix sockets that the policy lists: %s", strerror(-r));
 	s->events.kernel = s->kernel;
+	r = record_open(&s->record, s->kernel, &s->events);
+	if (r < 0)
+		return supervise_fail(s, "BPF maps cannot be mapped: %s", strerror(-r));
 	s->ring = ring_buffer__new(kernel_map_fd(s->kernel, KMAP_EVENTS), on_event, s, NULL);
 	if (!s->ring)
 		return supervise_fail(s, "ring buffer: %s", strerror(errno));

@@ -20,6 +20,7 @@
 #include "user/eventlog.h"
 #include "user/kernel.h"
 #include "user/launch.h"
+#include "user/record.h"
 #include "user/revisions.h"
 
 #include <sys/types.h>
@@ -58,6 +59,7 @@ struct proxy_state {
 	uint16_t port[4];
 	int ca_fd; /* memfd: what the first proxy made; -1: none yet */
 	bool ready;
+	bool dying;
 	uint64_t acked;	     /* generation it has mapped */
 	uint64_t started_ns;
 	uint32_t restarts;
@@ -145,7 +147,8 @@ struct supervisor {
 	int failure_code;
 	size_t nwarnings;
 	char *warnings[16];
-	uint64_t lost_reported;
+	struct record record;
+	uint64_t late_lost; /* OSH_STAT_EVENT_LOST_LATE, acted upon */
 };
 
 /* supervise.c */
@@ -154,6 +157,7 @@ __attribute__((format(printf, 2, 3))) int supervise_fail(struct supervisor *s, c
 void supervise_warn(struct supervisor *s, const char *text);
 void supervise_ring(struct supervisor *s);  /* the kernel's events into the log: a turn's worth */
 void supervise_drain(struct supervisor *s); /* all there are now, and the proxy's, flushed */
+void supervise_flush(struct supervisor *s); /* the log's lines into its file */
 void supervise_advance(struct supervisor *s); /* the next step of the start, when something became ready */
 const struct image *supervise_image(void *arg, uint64_t gen);
 uint64_t supervise_now(void); /* boot clock, ns */

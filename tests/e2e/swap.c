@@ -515,6 +515,8 @@ static void one_line(const char *line)
 					      !strncmp(shown[i], "binary", 6) && strrchr(value, '/') ? strrchr(value, '/') + 1 : value);
 	}
 	field(line, "count", value, sizeof(value), &times);
+	if (!times) /* a line that stands for many */
+		field(line, "suppressed", value, sizeof(value), &times);
 	for (unsigned long lost = times ? strtoul(value, NULL, 10) : 1; lost; lost--)
 		count_key(text);
 }

@@ -435,7 +435,7 @@ static void test_crash_cut(void **state)
 	assert_non_null(strstr(all, "\"n\":3}\n"));
 	assert_null(strstr(all, "\"n\":2"));
 	assert_non_null(strstr(all, "\"kind\":\"log\""));
-	assert_non_null(strstr(all, "\"lost\":1}\n"));
+	assert_non_null(strstr(all, "\"count\":1,\"since\":\""));
 	free(all);
 }
 
@@ -643,7 +643,12 @@ static void test_disk_full(void **state)
 		lines++;
 		p = strstr(fmt, "kind=log ");
 		if (p)
-			stated += strtoull(strstr(p, "lost=") + 5, NULL, 10);
+			stated += strtoull(strstr(p, " count=") + 7, NULL, 10);
+		if (p) {
+			assert_int_equal(strtoull(strstr(p, " test=") + 6, NULL, 10), lost);
+			assert_non_null(strstr(p, " since="));
+			assert_non_null(strstr(p, " until="));
+		}
 		free(fmt);
 	}
 	assert_int_equal(logview_bad_lines(v), 0);
