@@ -114,6 +114,7 @@ struct ruleset_attr {
 #define NET_BIND_TCP 1u
 #define SCOPE_ALL 3u /* abstract Unix sockets, signals */
 
+/* 1: locked; 0: this kernel has no Landlock. */
 static int lock_files(void)
 {
 	static const unsigned fs_bits[] = {0, 13, 14, 15, 15, 16}; /* number of rights by ABI */
@@ -136,7 +137,15 @@ static int lock_files(void)
 	fd = (int)syscall(SYS_landlock_create_ruleset, &a, size, 0);
 	if (fd < 0)
 		return -errno;
-	return syscall(SYS_landlock_restrict_self, fd, 0) < 0 ? -errno : 0;
+	return syscall(SYS_landlock_restrict_self, fd, 0) < 0 ? -errno : 1;
+}
+
+/* 0, or the errno: what every process can do and this one must not. */
+static int list_root(void)
+{
+	_cleanup_close_ int fd = open("/", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+	return fd < 0 ? errno : 0;
 }
 
 /* ------------------------------------------------------------------------------------------ seccomp -- */
@@ -299,15 +308,27 @@ static int lock_calls(void)
 
 int jail_lock(const char **ret_step)
 {
+	bool could;
 	int r;
 
 	*ret_step = "no_new_privs";
 	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
 		return -errno;
 	*ret_step = "Landlock";
+	could = list_root() == 0;
 	r = lock_files();
 	if (r < 0)
 		return r;
+	*ret_step = "Landlock has no effect: a directory could be opened";
+	if (r > 0 && could && list_root() != EACCES)
+		return -ENOTCONN;
 	*ret_step = "seccomp";
-	return lock_calls();
+	r = lock_calls();
+	if (r < 0)
+		return r;
+	/* Neither is in the table, both would work without it. */
+	*ret_step = "seccomp has no effect: a system call that it refuses was made";
+	if (syscall(SYS_getpriority, 0 /* PRIO_PROCESS */, 0) >= 0 || errno != EPERM || list_root() != EPERM)
+		return -ENOTCONN;
+	return 0;
 }

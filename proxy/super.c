@@ -268,6 +268,14 @@ int super_ca_memfd(const char *pem, size_t n)
 	return steal_fd(&fd);
 }
 
+int super_unjailed(struct super *s, const char *step, int error)
+{
+	struct wire_unjailed m = {.m = {WIRE_UNJAILED, sizeof(m)}};
+
+	snprintf(m.text, sizeof(m.text), "%s: %s", step, strerror(-error));
+	return send_packet(s, &m, sizeof(m), -1);
+}
+
 int super_ready(struct super *s, int fd_ca)
 {
 	struct wire_ready m = {

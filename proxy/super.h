@@ -17,6 +17,8 @@ struct super *super_free(struct super *s);
 /* A sealed memfd with a new CA, for super_ready(); made before files are given up. */
 int super_ca_memfd(const char *pem, size_t n);
 /* WIRE_READY and from then on whatever the supervisor says.  fd_ca: -1, or taken. */
+/* The jail could not be built: said before super_ready(), or before the end. */
+int super_unjailed(struct super *s, const char *step, int error);
 int super_ready(struct super *s, int fd_ca);
 
 /* Never blocks: what the channel does not take waits in a bounded queue; what the queue does not take is

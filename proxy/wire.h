@@ -25,6 +25,7 @@ enum wire_type {
 	WIRE_IMAGE_ACK,	 /* struct wire_image_ack */
 	WIRE_EVENT,	 /* struct wire_event */
 	WIRE_LOST,	 /* struct wire_lost */
+	WIRE_UNJAILED,	 /* struct wire_unjailed, before WIRE_READY: it could not lock itself in */
 };
 
 struct wire_msg {
@@ -54,6 +55,7 @@ struct wire_hello {
 	struct wire_msg m;
 	uint32_t version;
 	uint32_t verbose;
+	uint32_t may_lack_jail; /* go on when Landlock or seccomp cannot be had (--allow-missing) */
 	char sandbox[64];
 	uint32_t uid, gid; /* the proxy drops to these itself */
 	uint32_t nnameservers;
@@ -89,6 +91,11 @@ struct wire_lost {
 	struct wire_msg m;
 	uint64_t count;
 	uint64_t since; /* boot clock, ns: the first of them */
+};
+
+struct wire_unjailed {
+	struct wire_msg m;
+	char text[WIRE_TEXT_MAX]; /* what failed, and why */
 };
 
 enum wire_decision { WD_ALLOW = 1, WD_DENY, WD_AUDIT, WD_ERROR };

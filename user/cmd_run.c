@@ -14,6 +14,7 @@
 #include "user/execclient.h"
 #include "user/globalpolicy.h"
 #include "user/hostsection.h"
+#include "user/layers.h"
 #include "user/plan.h"
 #include "user/prepare.h"
 #include "user/safetext.h"
@@ -36,6 +37,7 @@ struct run {
 	/* options */
 	const char *name, *policy, *workdir_option;
 	bool keep, dry_run, verbose, any_workdir;
+	uint32_t allow_missing; /* bits by enum layer */
 	char **ro, **rw, **env, **hosts, **upstream_ca;
 	char **argv;
 	/* made from them */
@@ -89,6 +91,7 @@ enum {
 	OPT_RW,
 	OPT_ENV,
 	OPT_ENV_FILE,
+	OPT_ALLOW_MISSING,
 };
 
 static const struct option options[] = {
@@ -104,6 +107,7 @@ static const struct option options[] = {
 	{"rw", required_argument, NULL, OPT_RW},
 	{"env", required_argument, NULL, OPT_ENV},
 	{"env-file", required_argument, NULL, OPT_ENV_FILE},
+	{"allow-missing", required_argument, NULL, OPT_ALLOW_MISSING},
 	{"verbose", no_argument, NULL, 'v'},
 	{"help", no_argument, NULL, 'h'},
 	{0},
@@ -177,6 +181,18 @@ static int add_env_file(struct run *x, const char *file)
 	return r < 0 ? fail("%s", error ? error : strerror(-r)) : 0;
 }
 
+static int allow_missing(struct run *x, const char *arg)
+{
+	_cleanup_free_ char *error = NULL;
+	enum layer l;
+	int r = layer_parse_optional(arg, &l, &error);
+
+	if (r < 0)
+		return fail("--allow-missing: %s", error ? error : strerror(-r));
+	x->allow_missing |= 1u << l;
+	return 0;
+}
+
 static int take_option(struct run *x, int c)
 {
 	switch (c) {
@@ -213,6 +229,8 @@ static int take_option(struct run *x, int c)
 		return add_env(x, optarg);
 	case OPT_ENV_FILE:
 		return add_env_file(x, optarg);
+	case OPT_ALLOW_MISSING:
+		return allow_missing(x, optarg);
 	case 'v':
 		x->verbose = true;
 		return 0;
@@ -550,6 +568,7 @@ static int start(const struct run *x, int *ret_control, bool last_try)
 		.name = x->name,
 		.keep = x->keep,
 		.verbose = x->verbose,
+		.allow_missing = x->allow_missing,
 		.image_fd = x->prepared.image_fd,
 		.policy_fd = x->prepared.text_fd,
 		.policy_path = x->prepared.path,

@@ -85,18 +85,37 @@ struct client *client_of_command(struct supervisor *s, uint32_t command)
 	return NULL;
 }
 
-/* Hooks, mounts and seccomp were proven by the launcher, or the sandbox would not be up; the rest is as it is now. */
+/* What the launcher and the proxy did not report as missing they have proven, or the sandbox would not be up. */
 static json_t *layers(const struct supervisor *s)
 {
 	const char *walls = s->init.ready ? "proven at start" : "not built";
 	int abi = landlock_abi();
 	const char *missing = kernel_lsm_missing(s->kernel);
 	char landlock[48] = "not in this kernel";
+	json_t *j;
 
 	if (abi > 0)
-		snprintf(landlock, sizeof(landlock), "ABI %d", abi);
-	return json_pack("{s:s,s:s,s:s,s:s,s:s,s:s}", "ebpf", walls, "bpf-lsm", missing ? missing : "proven at start", "mounts", walls, "seccomp", walls, "landlock", landlock,
-			 "proxy", s->proxy.ready ? "running" : "being restarted");
+		snprintf(landlock, sizeof(landlock), "proven at start, ABI %d", abi);
+	j = json_pack("{s:s,s:s,s:s,s:s,s:s,s:s,s:s}", "ebpf", walls, "bpf-lsm", missing ? missing : "proven at start", "mounts", walls, "seccomp", walls, "landlock", landlock,
+			 "proxy-jail", "proven at start", "proxy", s->proxy.ready ? "running" : "being restarted");
+	for (enum layer l = 0; j && l < LAYER_COUNT; l++)
+		if (s->missing[l]) {
+			char text[640];
+
+			snprintf(text, sizeof(text), "MISSING, as --allow-missing permits: %s", s->missing[l]);
+			json_object_set_new(j, layer_name(l), json_string(text));
+		}
+	return j;
+}
+
+static json_t *missing_layers(const struct supervisor *s)
+{
+	json_t *j = json_array();
+
+	for (enum layer l = 0; j && l < LAYER_COUNT; l++)
+		if (s->missing[l])
+			json_array_append_new(j, json_string(layer_name(l)));
+	return j;
 }
 
 static void status(struct client *c)
@@ -137,6 +156,7 @@ static void status(struct client *c)
 				    json_integer((json_int_t)kernel_stat(s->kernel, OSH_STAT_OUTBOUND)));
 		json_object_set_new(j, "proxy_port", json_integer(s->proxy.port[0]));
 		json_object_set_new(j, "layers", layers(s));
+		json_object_set_new(j, "missing", missing_layers(s));
 		json_object_set_new(j, "warnings", w);
 	} else {
 		json_decref(w);

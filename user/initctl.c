@@ -59,10 +59,12 @@ static int trust_bundle(struct supervisor *s, int *ret_fd)
 
 static void child(const struct supervisor *s, int sock, int plan, int trust)
 {
-	char *argv[] = {"osh-enforce", "__launch", NULL}, *envp[] = {NULL};
+	char mask[16];
+	char *argv[] = {"osh-enforce", "__launch", mask, NULL}, *envp[] = {NULL};
 	int null = open("/dev/null", O_RDWR | O_CLOEXEC);
 	sigset_t none;
 
+	snprintf(mask, sizeof(mask), "%x", s->args.allow_missing);
 	/* Above every number that is about to be taken. */
 	sock = fcntl(sock, F_DUPFD_CLOEXEC, 64);
 	plan = fcntl(plan, F_DUPFD_CLOEXEC, 64);
@@ -199,6 +201,10 @@ static void on_message(struct supervisor *s, struct init_msg *m, int *fd)
 		c = client_of_command(s, m->id);
 		if (c)
 			(void)control_send(c->fd, CTL_EXEC_STARTED, &m->value, sizeof(m->value), NULL, 0);
+		return;
+	case INIT_MISSING:
+		if (s->init.ready || supervise_missing(s, (enum layer)m->id, m->text) == -EINVAL)
+			supervise_fail(s, "the launcher names no layer");
 		return;
 	case INIT_REFUSED: /* once, and before anything of the sandbox runs */
 		r = s->init.ready || *fd < 0 ? -EBADMSG : refused_watch(s, steal_fd(fd));

@@ -13,6 +13,7 @@
 #include "user/fdpass.h"
 #include "user/init.h"
 #include "user/landlock.h"
+#include "user/layers.h"
 #include "user/mounts.h"
 #include "user/proof.h"
 #include "user/seccomp.h"
@@ -51,6 +52,28 @@ static int hand_over_listener(int fd, char **ret_error)
 		r = -errno;
 	return r < 0 ? error_text(ret_error, r, "cannot hand over the filter's listener: %s", strerror(-r))
 		     : 0;
+}
+
+/* A layer that is not live: 0 when it may be missing, which the supervisor writes down, else error. */
+static int layer_missing(uint32_t allowed, enum layer l, int error, char **text)
+{
+	struct init_msg m = {.type = INIT_MISSING, .id = l};
+
+	if (!(allowed & 1u << l)) {
+		_cleanup_free_ char *why = *text;
+
+		*text = NULL;
+		return error_text(text, error,
+				  "%s; 'osh-enforce doctor' says what this host lacks, and --allow-missing %s starts without "
+				  "this layer",
+				  why ? why : strerror(-error), layer_name(l));
+	}
+	snprintf(m.text, sizeof(m.text), "%s", *text ? *text : strerror(-error));
+	free(*text);
+	*text = NULL;
+	while (send(LAUNCH_FD_SUPERVISOR, &m, sizeof(m), MSG_NOSIGNAL) < 0 && errno == EINTR)
+		;
+	return 0;
 }
 
 static void tell_warning(void *userdata, const char *text)
@@ -95,59 +118,96 @@ static int limit(const struct launch_plan *p)
 											 : 0;
 }
 
-/* The last two locks, in the only order that works: without no_new_privs neither is accepted from a
- * plain user. */
-static int lock(struct landlock_ruleset *ruleset, char **ret_error)
+static int lock_files(const struct launch_plan *p, struct landlock_ruleset *ruleset, char **ret_error)
+{
+	int r;
+
+	if (ruleset->fd < 0) /* none in this kernel, or said to be missing */
+		return 0;
+	r = landlock_enforce(ruleset);
+	if (r < 0)
+		return error_text(ret_error, r, "cannot enforce Landlock: %s", strerror(-r));
+	return proof_landlock(p, ret_error);
+}
+
+static int lock_calls(int landlock, char **ret_error)
 {
 	int listener, r;
+
+	r = seccomp_enforce(landlock, &listener, ret_error);
+	/* Before a descriptor goes out that would not be what it should. */
+	if (r == 0)
+		r = proof_calls(ret_error);
+	if (r == 0)
+		r = hand_over_listener(listener, ret_error);
+	return r < 0 ? r : proof_refused_socket(ret_error);
+}
+
+/* The last two locks, in the only order that works: without no_new_privs neither is accepted from a
+ * plain user. */
+static int lock(const struct launch_plan *p, uint32_t allowed, struct landlock_ruleset *ruleset, char **ret_error)
+{
+	int r;
 
 	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 ||
 	    prctl(PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0) != 1)
 		return error_text(ret_error, -EPERM, "cannot set no_new_privs: %s",
 				  strerror(errno));
-	r = landlock_enforce(ruleset);
+	r = lock_files(p, ruleset, ret_error);
+	if (r < 0) {
+		ruleset->abi = 0;
+		r = layer_missing(allowed, LAYER_LANDLOCK, r, ret_error);
+	}
 	if (r < 0)
-		return error_text(ret_error, r, "cannot enforce Landlock: %s", strerror(-r));
-	r = seccomp_enforce(landlock_abi(), &listener, ret_error);
-	return r < 0 ? r : hand_over_listener(listener, ret_error);
+		return r;
+	r = lock_calls(ruleset->abi, ret_error);
+	return r < 0 ? layer_missing(allowed, LAYER_SECCOMP, r, ret_error) : 0;
 }
 
-static int build_walls(const struct launch_plan *p, char **ret_error)
+/* Each wall is tried right after it stands. */
+static int build_walls(const struct launch_plan *p, uint32_t allowed, char **ret_error)
 {
 	const struct warner warner = {.warn = tell_warning};
 	struct landlock_ruleset ruleset = {.fd = -1};
+	struct stat host_root;
 	int r;
 
 	/* 1. Before anything that relies on them: the hooks of the cgroup that this process was
 	 * born in. */
 	r = proof_hooks_live(ret_error);
+	if (r == 0 && stat("/", &host_root) < 0)
+		r = -errno;
 	/* 2. Files and IPC, while there is the privilege to mount. */
 	if (r == 0)
 		r = mounts_build(p, LAUNCH_FD_TRUST, &warner, ret_error);
 	if (r == 0)
+		r = proof_mounts(p, &host_root, ret_error);
+	if (r == 0)
 		r = limit(p);
 	/* 3. The Landlock rules name files that root can open and the user perhaps cannot; enforced
 	 * last. */
-	if (r == 0)
+	if (r == 0) {
 		r = landlock_prepare(p, &warner, &ruleset, ret_error);
+		if (r < 0)
+			r = layer_missing(allowed, LAYER_LANDLOCK, r, ret_error);
+	}
 	/* 4. From here on without privileges. */
 	if (r == 0)
 		r = drop_identity(p, ret_error);
 	if (r == 0 && close_range(LAUNCH_FD_PLAN, LAUNCH_FD_TRUST, 0) < 0)
 		r = -errno;
 	if (r == 0)
-		r = lock(&ruleset, ret_error);
+		r = lock(p, allowed, &ruleset, ret_error);
 	return r;
 }
 
 int launch_main(int argc, char **argv)
 {
+	uint32_t allowed = argc > 1 ? (uint32_t)strtoul(argv[1], NULL, 16) : 0;
 	struct launch_plan plan = {0};
 	_cleanup_free_ char *error = NULL;
 	int r;
 
-	(void)argc;
-	(void)argv;
 	/* A session of its own, so that no terminal of the host is the sandbox's controlling
 	 * terminal. */
 	setsid();
@@ -158,7 +218,7 @@ int launch_main(int argc, char **argv)
 	if (r < 0)
 		error_text(&error, r, "cannot read the launch plan: %s", strerror(-r));
 	else
-		r = build_walls(&plan, &error);
+		r = build_walls(&plan, allowed, &error);
 	if (r < 0) {
 		tell(INIT_FAILED, error ? error : strerror(-r));
 		return 1;

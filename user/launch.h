@@ -6,6 +6,7 @@
  *   descriptor 3  the socket pair
  *   descriptor 4  memfd: the plan (user/plan.h)
  *   descriptor 5  memfd: PEM trust bundle of the sandbox (system roots and this sandbox's CA)
+ *   argv[1]        the layers that may be missing, in hex, bits by enum layer
  *   descriptor 0-2 /dev/null, /dev/null, the starting command's stderr or a log
  * The launcher proves that the hooks are live, builds the walls (design: "The walls, in the order they are built"),
  * answers INIT_READY or INIT_FAILED, and stays as init: it forks commands, reaps orphans, relays statuses.  It never
@@ -32,6 +33,7 @@ enum init_type {
 	INIT_WARNING, /* text: for example a listed path that cannot be opened */
 	INIT_STARTED, /* id, value: pid */
 	INIT_STATUS,  /* id, state and value as struct ctl_exec_status */
+	INIT_MISSING, /* before INIT_READY; id: enum layer, text: why; goes on when it is in the mask of argv[1] */
 	INIT_REFUSED, /* before INIT_READY, once; descriptor: the listener of the system call filter */
 };
 

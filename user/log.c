@@ -272,6 +272,7 @@ struct log {
 	uint32_t seg;  /* number of the open segment */
 	uint64_t size; /* bytes in it */
 	char *sandbox;
+	char *missing; /* layers; NULL: none */
 	struct text buf;  /* lines not yet written; starts inside a line when midline */
 	struct text line; /* scratch */
 	struct second second;
@@ -435,6 +436,7 @@ struct log *log_close(struct log *l)
 	if (l->dirfd >= 0)
 		close(l->dirfd);
 	free(l->sandbox);
+	free(l->missing);
 	free(l->buf.p);
 	free(l->line.p);
 	free(l);
@@ -519,6 +521,30 @@ static void drop_oldest(struct log *l)
 	}
 }
 
+static void tell_missing(struct log *l, bool front)
+{
+	struct log_record r;
+
+	if (!l->missing)
+		return;
+	log_init(&r, LOG_L_WARN, "sandbox", now_ns());
+	log_str(&r, "message", SLICE_LIT("layers are missing, as --allow-missing permits"));
+	log_str(&r, "missing", slice_str(l->missing));
+	own_line(l, &r, front);
+}
+
+int log_set_missing(struct log *l, const char *layers)
+{
+	char *copy = *layers ? strdup(layers) : NULL;
+
+	if (*layers && !copy)
+		return -ENOMEM;
+	free(l->missing);
+	l->missing = copy;
+	tell_missing(l, l->size == 0 && !l->midline);
+	return 0;
+}
+
 static int rotate(struct log *l)
 {
 	uint64_t size;
@@ -532,6 +558,7 @@ static int rotate(struct log *l)
 	l->size = size;
 	l->seg++;
 	drop_oldest(l);
+	tell_missing(l, true);
 	return 0;
 }
 

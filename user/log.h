@@ -40,6 +40,8 @@ void log_int(struct log_record *r, const char *key, int64_t value);
 struct log;
 int log_open(const char *dir, const char *sandbox, struct log **ret); /* creates dir; continues the last segment,
 	dropping a line cut short by a crash */
+/* Layers that are missing by --allow-missing, for the first line of this and of each further segment; "": none. */
+int log_set_missing(struct log *l, const char *layers);
 struct log *log_close(struct log *l);
 /* Buffers; log_flush() writes out in one write.  A record that could not be written (disk full) is counted and the
  * count is written as a line of kind "log" when writing works again. */

@@ -11,7 +11,13 @@
 #include "user/strv.h"
 
 #include <arpa/inet.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <linux/netlink.h>
+#include <sys/personality.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
 
 #define CLOSED_PORT                                                                                \
 	1 /* tcpmux: nobody serves it, and if someone did, loopback of the host is refused as well \
@@ -90,4 +96,111 @@ int proof_hooks_live(char **ret_error)
 			"the network hooks are not live: a raw socket was not refused (%s)",
 			e ? strerror(e) : "it was made");
 	return 0;
+}
+
+/* --------------------------------------------------------------------------------- the walls -- */
+
+/* An errno, 0 when it can be written.  A directory: by a file without a name, which is gone with its descriptor. */
+static int try_write(const char *path)
+{
+	_cleanup_close_ int fd = -1;
+	struct stat st;
+
+	if (lstat(path, &st) < 0)
+		return errno;
+	if (S_ISDIR(st.st_mode))
+		fd = open(path, O_TMPFILE | O_WRONLY | O_CLOEXEC, 0600);
+	else if (S_ISREG(st.st_mode))
+		fd = open(path, O_WRONLY | O_NOFOLLOW | O_CLOEXEC);
+	else
+		return EROFS; /* opening it could have effects */
+	return fd < 0 ? errno : 0;
+}
+
+int proof_mounts(const struct launch_plan *p, const struct stat *host_root, char **ret_error)
+{
+	struct stat root;
+
+	*ret_error = NULL;
+	if (stat("/", &root) < 0 || (root.st_dev == host_root->st_dev && root.st_ino == host_root->st_ino))
+		return error_text(ret_error, -ENOTCONN, "the private mounts are not live: / is still the host's");
+	for (size_t i = 0; i < p->nmounts; i++) {
+		const struct plan_mount *m = &p->mounts[i];
+		int e;
+
+		if (m->kind != PLAN_BIND || m->flags & (PLAN_RW | PLAN_DEVICE | PLAN_SOCKET))
+			continue;
+		e = try_write(m->path);
+		/* EACCES: of a network file system, which knows no root. */
+		if (e != EROFS && e != EACCES && !(e == ENOENT && m->flags & PLAN_OPTIONAL))
+			return error_text(ret_error, -ENOTCONN, "the private mounts are not live: %s is not read-only (%s)",
+					  m->path, e ? strerror(e) : "it could be written");
+	}
+	return 0;
+}
+
+/* Character device 0,0 stands for a removed file in overlays and needs no privilege (mknod(2)), but a Landlock right. */
+static int try_device(const char *dir, bool *ret_file)
+{
+	char path[PATH_MAX];
+	int fd, e;
+
+	snprintf(path, sizeof(path), "%s/.osh-proof", dir);
+	fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+	*ret_file = fd >= 0;
+	if (fd < 0)
+		return errno;
+	close(fd);
+	unlink(path);
+	e = mknod(path, S_IFCHR | 0600, 0) < 0 ? errno : 0;
+	unlink(path);
+	return e;
+}
+
+int proof_landlock(const struct launch_plan *p, char **ret_error)
+{
+	*ret_error = NULL;
+	for (size_t i = 0; i < p->nmounts; i++) {
+		bool file;
+		int e;
+
+		if (p->mounts[i].kind != PLAN_TMPFS || !(p->mounts[i].flags & PLAN_STICKY))
+			continue;
+		e = try_device(p->mounts[i].path, &file);
+		if (!file)
+			return error_text(ret_error, -ENOTCONN, "Landlock refuses what it must allow: a file in %s (%s)",
+					  p->mounts[i].path, strerror(e));
+		if (e != EACCES)
+			return error_text(ret_error, -ENOTCONN,
+					  "Landlock is not live: a device node was not refused in %s (%s)", p->mounts[i].path,
+					  e ? strerror(e) : "it was made");
+		return 0;
+	}
+	return error_text(ret_error, -ENOTCONN, "Landlock cannot be proven live: the sandbox has no directory of its own");
+}
+
+int proof_calls(char **ret_error)
+{
+	const char *what = "keyctl";
+
+	*ret_error = NULL;
+	/* KEYCTL_GET_KEYRING_ID of the session's, without making one. */
+	if (syscall(SYS_keyctl, 0L, -3L, 0L) < 0 && errno == EPERM) {
+		what = "personality";
+		if (personality(ADDR_NO_RANDOMIZE) < 0 && errno == EPERM)
+			return 0;
+	}
+	return error_text(ret_error, -ENOTCONN, "the system call filter is not live: %s was not refused", what);
+}
+
+int proof_refused_socket(char **ret_error)
+{
+	_cleanup_close_ int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_KOBJECT_UEVENT);
+	int e = fd < 0 ? errno : 0;
+
+	*ret_error = NULL;
+	if (e == EPERM)
+		return 0;
+	return error_text(ret_error, -ENOTCONN, "the system call filter is not live: a netlink socket was not refused (%s)",
+			  e ? strerror(e) : "it was made");
 }

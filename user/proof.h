@@ -4,6 +4,21 @@
  */
 #pragma once
 
+#include "user/plan.h"
+
 /* 0: everything that must be refused was refused with EPERM.  -ENOTCONN: not live; *ret_error says
  * what got through. */
 int proof_hooks_live(char **ret_error);
+
+/*
+ * The walls, each right after it was put up; results as above.  Each tries what would succeed without it, and leaves
+ * nothing behind where it does.
+ */
+/* As root: every read-only place of the plan refuses a new file, and a file there to be opened for writing; the root
+ * directory is another than `host_root`. */
+int proof_mounts(const struct launch_plan *p, const struct stat *host_root, char **ret_error);
+/* As the sandbox's user: in a directory where it can make a file it cannot make a device, which only Landlock forbids. */
+int proof_landlock(const struct launch_plan *p, char **ret_error);
+/* Calls that any user can make are refused; socket: also one that the filter's listener answers. */
+int proof_calls(char **ret_error);
+int proof_refused_socket(char **ret_error);

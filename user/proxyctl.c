@@ -157,7 +157,8 @@ _Static_assert(WH_COUNT <= FDPASS_MAX, "descriptors of the hello");
 
 static int hello(struct supervisor *s)
 {
-	struct wire_hello h = {.m = {WIRE_HELLO, sizeof(h)}, .version = WIRE_VERSION, .verbose = s->args.verbose};
+	struct wire_hello h = {.m = {WIRE_HELLO, sizeof(h)}, .version = WIRE_VERSION, .verbose = s->args.verbose,
+			       .may_lack_jail = (s->args.allow_missing & 1u << LAYER_PROXY_JAIL) != 0};
 	_cleanup_close_ int empty = -1;
 	int fds[WH_COUNT], r = 0;
 	static const struct {
@@ -297,8 +298,10 @@ int proxy_hello(struct supervisor *s)
 	for (int i = 0; i < OSH_SLOTS && r == 0; i++)
 		if (s->image[i].gen && (s->image[i].gen == s->gen || s->image[i].gen == s->reload.gen))
 			r = proxy_send_image(s, &s->image[i]);
-	if (r < 0)
+	if (r < 0) {
+		proxy_drain(s); /* its last words */
 		proxy_died(s);
+	}
 	return r;
 }
 
@@ -346,6 +349,7 @@ union wire_any {
 	struct wire_image_ack ack;
 	struct wire_event event;
 	struct wire_lost lost;
+	struct wire_unjailed unjailed;
 };
 
 static void on_message(struct supervisor *s, const union wire_any *u, size_t n, int fd)
@@ -360,6 +364,14 @@ static void on_message(struct supervisor *s, const union wire_any *u, size_t n, 
 			s->proxy.acked = u->ack.gen;
 		reload_acked(s, u->ack.gen, u->ack.error);
 		supervise_advance(s);
+	} else if (u->m.type == WIRE_UNJAILED && n == sizeof(u->unjailed) && !s->proxy.ready) {
+		char why[WIRE_TEXT_MAX + 64];
+
+		snprintf(why, sizeof(why), "the proxy could not lock itself in: %.*s", WIRE_TEXT_MAX, u->unjailed.text);
+		if (s->init.ready && !s->missing[LAYER_PROXY_JAIL])
+			eventlog_note(&s->events, LOG_L_ERROR, "sandbox", why, NULL); /* a restarted one: it ends */
+		else
+			(void)supervise_missing(s, LAYER_PROXY_JAIL, why);
 	} else if (u->m.type == WIRE_EVENT && n == sizeof(u->event)) {
 		record_request(&s->record, &u->event);
 	} else if (u->m.type == WIRE_LOST && n == sizeof(u->lost)) {
@@ -383,6 +395,8 @@ static int receive(struct supervisor *s)
 
 	if (n < 0 && (errno == EAGAIN || errno == EINTR))
 		return 0;
+	if (n < 0 && errno == ECONNRESET)
+		return 1; /* once: it ended without reading all; what it said before is still to come, then the end */
 	if (n <= 0) {
 		proxy_died(s);
 		return 0;

@@ -50,7 +50,8 @@ static int spawn(const struct sandbox_start *s, int *ret_sock)
 
 static int hand_over(int sock, const struct sandbox_start *s)
 {
-	struct supervise_args a = {.keep = s->keep, .verbose = s->verbose, .uid = s->uid, .global = s->global};
+	struct supervise_args a = {.keep = s->keep, .verbose = s->verbose, .uid = s->uid, .global = s->global,
+				   .allow_missing = s->allow_missing};
 	int fds[SF_COUNT] = {[SF_PLAN] = s->plan_fd,	 [SF_IMAGE] = s->image_fd, [SF_POLICY] = s->policy_fd,
 			     [SF_HOSTS] = s->hosts_fd, [SF_ROOTS] = s->roots_fd, [SF_UPSTREAM] = s->upstream_fd,
 			     [SF_GLOBAL] = s->global ? s->global_fd : s->image_fd};

@@ -16,6 +16,7 @@ struct sandbox_start {
 	const char *name; /* NULL: one is chosen */
 	bool keep;	  /* false: the sandbox ends when the returned control connection closes */
 	bool verbose;
+	uint32_t allow_missing; /* bits by enum layer: may be missing */
 	/* memfds, not taken */
 	int plan_fd;	/* launch plan, opaque to the supervisor, for the launcher */
 	int image_fd;	/* compiled image */

@@ -245,6 +245,25 @@ static void print_layers(json_t *layers, FILE *out)
 	}
 }
 
+/* Above the layers: what a reader must not overlook. */
+static void print_missing(const json_t *missing, FILE *out)
+{
+	const json_t *v;
+	size_t i;
+
+	if (!json_array_size(missing))
+		return;
+	label("MISSING", out);
+	json_array_foreach(missing, i, v)
+	{
+		if (!json_is_string(v))
+			continue;
+		fputs(i ? ", " : "", out);
+		safe_print(json_string_value(v), out);
+	}
+	fputs(" (started with --allow-missing)\n", out);
+}
+
 static void print_warnings(const json_t *warnings, FILE *out)
 {
 	const json_t *v;
@@ -266,6 +285,7 @@ void status_print(const json_t *st, int64_t now_s, FILE *out)
 	print_user(st, out);
 	print_policy(st, now_s, out);
 	print_counts(st, out);
+	print_missing(json_object_get(st, "missing"), out);
 	print_layers(json_object_get(st, "layers"), out);
 	print_warnings(json_object_get(st, "warnings"), out);
 }

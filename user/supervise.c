@@ -73,6 +73,37 @@ void supervise_warn(struct supervisor *s, const char *text)
 	eventlog_note(&s->events, LOG_L_WARN, "sandbox", text, NULL);
 }
 
+/* What stands at the beginning of each segment of the log. */
+static void head_log(struct supervisor *s)
+{
+	char names[128] = "";
+
+	for (enum layer l = 0; l < LAYER_COUNT; l++)
+		if (s->missing[l])
+			snprintf(names + strlen(names), sizeof(names) - strlen(names), "%s%s", *names ? "," : "", layer_name(l));
+	(void)log_set_missing(s->log, names);
+}
+
+int supervise_missing(struct supervisor *s, enum layer l, const char *why)
+{
+	char text[640];
+
+	if (l >= LAYER_COUNT)
+		return -EINVAL;
+	if (!(s->args.allow_missing & 1u << l))
+		return supervise_fail(s, "%s; 'osh-enforce doctor' says what this host lacks, and --allow-missing %s starts "
+					 "without this layer", why, layer_name(l));
+	if (s->missing[l])
+		return 0;
+	s->missing[l] = strdup(why);
+	if (!s->missing[l])
+		return supervise_fail(s, "out of memory");
+	snprintf(text, sizeof(text), "layer %s is missing, as --allow-missing permits: %s", layer_name(l), why);
+	supervise_warn(s, text);
+	head_log(s);
+	return 0;
+}
+
 const struct image *supervise_image(void *arg, uint64_t gen)
 {
 	struct supervisor *s = arg;
@@ -215,8 +246,10 @@ static void on_signal(struct loop_watch *w, uint32_t events)
 		if (pid > 0) {
 			siginfo_t i = {0};
 
-			if (waitid(P_PID, (id_t)pid, &i, WEXITED | WNOHANG | WNOWAIT) == 0 && i.si_pid == pid)
+			if (waitid(P_PID, (id_t)pid, &i, WEXITED | WNOHANG | WNOWAIT) == 0 && i.si_pid == pid) {
+				proxy_drain(s); /* its last words */
 				proxy_died(s);
+			}
 		}
 	}
 }

@@ -20,6 +20,7 @@
 #include "user/eventlog.h"
 #include "user/kernel.h"
 #include "user/launch.h"
+#include "user/layers.h"
 #include "user/record.h"
 #include "user/revisions.h"
 
@@ -32,7 +33,7 @@
 enum start_fd { SF_PLAN, SF_IMAGE, SF_POLICY, SF_HOSTS, SF_ROOTS, SF_UPSTREAM, SF_GLOBAL, SF_COUNT };
 
 struct supervise_args {
-	uint32_t keep, verbose, uid, pad;
+	uint32_t keep, verbose, uid, allow_missing /* bits by enum layer */;
 	char name[OSH_SANDBOX_NAME_MAX + 1]; /* "": choose */
 	char user[64];
 	char policy_path[256];
@@ -149,12 +150,15 @@ struct supervisor {
 	char *warnings[16];
 	struct record record;
 	uint64_t late_lost; /* OSH_STAT_EVENT_LOST_LATE, acted upon */
+	char *missing[LAYER_COUNT]; /* layers that --allow-missing let be missing: why they are */
 };
 
 /* supervise.c */
 void supervise_stop(struct supervisor *s);
 __attribute__((format(printf, 2, 3))) int supervise_fail(struct supervisor *s, const char *fmt, ...);
 void supervise_warn(struct supervisor *s, const char *text);
+/* 0: it is written down everywhere that the layer is missing; else the start fails. */
+int supervise_missing(struct supervisor *s, enum layer l, const char *why);
 void supervise_ring(struct supervisor *s);  /* the kernel's events into the log: a turn's worth */
 void supervise_drain(struct supervisor *s); /* all there are now, and the proxy's, flushed */
 void supervise_flush(struct supervisor *s); /* the log's lines into its file */

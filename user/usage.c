@@ -30,6 +30,8 @@ static const struct help helps[] = {
 	 "one)\n"
 	 "  --name NAME           name of the sandbox: [a-z0-9][a-z0-9_.-]*, at most 48 bytes\n"
 	 "                        (default: one is chosen)\n"
+	 "  --allow-missing LAYER start although LAYER cannot be shown to work here: landlock,\n"
+	 "                        seccomp or proxy-jail (repeatable); status and log say so\n"
 	 "  --keep                keep the sandbox when COMMAND ends, until `osh-enforce delete`\n"
 	 "  --dry-run             say what would be allowed and how the walls would stand; run "
 	 "nothing\n"

@@ -551,6 +551,33 @@ static void test_rotation(void **state)
 }
 
 /* Segments do not grow beyond their bound, and every line is in one of them. */
+/* What is missing stands at the beginning of every segment, and nowhere when nothing is. */
+static void test_missing(void **state)
+{
+	struct log *l;
+	char *all;
+
+	(void)state;
+	l = open_log();
+	assert_int_equal(log_set_missing(l, ""), 0);
+	assert_int_equal(log_set_missing(l, "landlock"), 0);
+	assert_int_equal(log_flush(l), 0);
+	write_n(l, LOG_L_INFO, T0, 1);
+	log_close(l);
+	all = slurp(1);
+	assert_non_null(strstr(all, "\"missing\":\"landlock\"}\n" HEAD_JSON ",\"n\":1}\n"));
+	free(all);
+	make_full(2);
+	l = open_log();
+	assert_int_equal(log_set_missing(l, "seccomp,proxy-jail"), 0);
+	write_n(l, LOG_L_INFO, T0, 2);
+	log_close(l);
+	all = slurp(3);
+	assert_true(strstr(all, "\"missing\":\"seccomp,proxy-jail\"") < strchr(all, '\n'));
+	assert_non_null(strstr(all, "\"missing\":\"seccomp,proxy-jail\""));
+	free(all);
+}
+
 static void test_rotation_many(void **state)
 {
 	static uint8_t pad[4000];
@@ -980,7 +1007,7 @@ int main(void)
 		T(test_record_connect), T(test_record_request), T(test_record_numbers),
 		T(test_record_bounds),	T(test_not_ours),	T(test_crash_cut),
 		T(test_crash_cut_more), T(test_continue),	T(test_private),
-		T(test_rotation),	T(test_rotation_many),	T(test_disk_full),
+		T(test_rotation),	T(test_missing),	T(test_rotation_many),	T(test_disk_full),
 		T(test_view_filter),	T(test_view_search),	T(test_view_follow),
 		T(test_view_bad_lines), T(test_segment_names),	T(test_durations),
 		T(test_rfc3339),	T(test_since),		T(test_levels),
