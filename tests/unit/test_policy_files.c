@@ -8,6 +8,7 @@
  */
 #include "user/binlinks.c"
 #include "user/policy_file.c"
+#include "user/safetext.c"
 
 #include "tests/unit/policy_fixture.h"
 
