@@ -75,10 +75,10 @@ static int print_json(const struct revisions *all, const char *sandbox, uint64_t
 
 static int no_such(const char *command, const char *sandbox, int r)
 {
-	fprintf(stderr, "osh-enforce %s: %s%s\n", command, sandbox ? sandbox : "",
+	fprintf(stderr, "osh-enforce %s: %s: %s\n", command, sandbox ? sandbox : "global policy",
 		r != -ENOENT ? strerror(-r)
-		: sandbox    ? ": no such sandbox; 'osh-enforce list' shows what runs"
-			     : "no global policy was ever set");
+		: sandbox    ? "no such sandbox; 'osh-enforce list' shows what runs"
+			     : "none was ever set");
 	return 1;
 }
 

@@ -165,13 +165,13 @@ static int load(struct revisions *r, uint64_t number)
 
 	file_name(name, number, "json");
 	fd = openat(r->dir, name, O_RDONLY | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK);
-	if (fd < 0)
+	if (fd < 0 && errno != ELOOP) /* a link is no record of ours */
 		return errno == ENOENT ? 0 : -errno; /* it was pruned meanwhile */
-	if (fstat(fd, &st) == 0)
+	if (fd >= 0 && fstat(fd, &st) == 0)
 		v.time = st.st_mtime;
-	if (read_whole_fd(fd, RECORD_MAX, &s, &n) == 0)
+	if (fd >= 0 && read_whole_fd(fd, RECORD_MAX, &s, &n) == 0)
 		j = json_loadb(s, n, 0, NULL);
-	close(fd);
+	closep(&fd);
 	if (!j || !record_read(j, &v)) {
 		v.source = strdup("");
 		v.error = strdup("its record is damaged");

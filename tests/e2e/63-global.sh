@@ -23,7 +23,7 @@ may_not() { ! may "$1"; }
 
 section "none is set"
 run "${OSHC[@]}" policy list --global
-check "list: 1" all 'rc_is 1' 'out_has "no global policy"'
+check "list: 1" all 'rc_is 1' 'out_has "global policy: none was ever set"'
 gdelete
 check "delete: 1" all 'rc_is 1' 'out_has "there is none"'
 must_start a "$READONLY"

@@ -175,6 +175,22 @@ static void damage(void **state)
 	}
 }
 
+static void a_link_is_no_record(void **state)
+{
+	struct revisions r;
+	char path[128];
+
+	(void)state;
+	put("other", "{\"revision\":1,\"status\":\"loaded\",\"hash\":\"\"}");
+	snprintf(path, sizeof(path), "%s/1.json", dir);
+	assert_int_equal(symlink("other", path), 0);
+	r = opened();
+	assert_int_equal(r.n, 1);
+	status_is(&r, 1, REVISION_FAILED);
+	assert_int_equal(add(&r, "next", NULL), 2);
+	revisions_done(&r);
+}
+
 /* The oldest go first, never the one in force, never that of the start. */
 static void bounded(void **state)
 {
@@ -313,6 +329,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(a_life, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_crash, setup, teardown),
 		cmocka_unit_test_setup_teardown(damage, setup, teardown),
+		cmocka_unit_test_setup_teardown(a_link_is_no_record, setup, teardown),
 		cmocka_unit_test_setup_teardown(bounded, setup, teardown),
 		cmocka_unit_test_setup_teardown(bounded_text, setup, teardown),
 		cmocka_unit_test_setup_teardown(long_errors, setup, teardown),
