@@ -8,6 +8,7 @@
  */
 #include "user/policy_cmd.h"
 #include "user/policy_send.h"
+#include "user/safetext.h"
 #include "user/strv.h"
 #include "user/update_ops.h"
 #include "user/usage.h"
@@ -136,8 +137,11 @@ static int edit_text(const struct options *o, const char *command, struct slice 
 		return 1;
 	r = update_apply(ret, o->ops, o->n, o->binaries, o->nbinaries, said, ret_changes, &why);
 	fclose(said);
-	if (r < 0)
-		fprintf(stderr, "osh-enforce %s: %s\n", command, why ? why : strerror(-r));
+	if (r < 0) {
+		fprintf(stderr, "osh-enforce %s: ", command);
+		safetext_print(slice_str(why ? why : strerror(-r)), stderr);
+		fputc('\n', stderr);
+	}
 	return r < 0 ? 1 : 0;
 }
 

@@ -7,6 +7,7 @@
 #include "user/usage.h"
 
 #include "policy/diag.h"
+#include "user/safetext.h"
 
 #include <stdarg.h>
 
@@ -435,12 +436,15 @@ const char *usage_suggest(const char *name)
 int usage_error(const char *name, const char *fmt, ...)
 {
 	bool known = help_find(name) != NULL;
+	_cleanup_free_ char *text = NULL;
 	va_list ap;
 
-	fprintf(stderr, "osh-enforce%s%s: ", known ? " " : "", known ? name : "");
 	va_start(ap, fmt);
-	vfprintf(stderr, fmt, ap);
+	if (vasprintf(&text, fmt, ap) < 0)
+		text = NULL;
 	va_end(ap);
+	fprintf(stderr, "osh-enforce%s%s: ", known ? " " : "", known ? name : "");
+	safetext_print(slice_str(text ? text : "wrong usage"), stderr); /* it quotes what was typed or pasted */
 	fprintf(stderr, "\nTry: osh-enforce %s%s--help\n", known ? name : "", known ? " " : "");
 	return usage_status(name);
 }
