@@ -49,11 +49,6 @@ struct flows {
 	struct loop_timer bury, resume, trim;
 };
 
-size_t flows_count(const struct flows *fs)
-{
-	return fs->n;
-}
-
 /* -------------------------------------------------------------------------------------------- events -- */
 
 void wire_put(char *to, uint16_t *to_n, size_t max, struct slice s)

@@ -67,7 +67,6 @@ struct flows *flows_free(struct flows *fs);
 void flows_listen(struct flows *fs); /* begins to accept; again: nothing */
 /* After a swap: every flow is judged again, at once. */
 void flows_policy_changed(struct flows *fs);
-size_t flows_count(const struct flows *fs);
 void flows_trim_later(struct flows *fs); /* something was freed: give memory back when it is quiet */
 
 /* A socket with its record, as accepted; takes fd. */

@@ -305,13 +305,3 @@ int super_new(struct proxy *px, int fd, struct super **ret)
 	return 0;
 }
 
-struct super *super_free(struct super *s)
-{
-	if (!s)
-		return NULL;
-	loop_del(s->px->loop, &s->watch);
-	close(s->fd);
-	free(s->queue);
-	free(s);
-	return NULL;
-}

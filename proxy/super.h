@@ -12,7 +12,6 @@ struct super;
 int super_hello(int fd, uint32_t timeout_ms, struct wire_hello *ret, int ret_fds[WH_COUNT]);
 
 int super_new(struct proxy *px, int fd, struct super **ret); /* takes fd */
-struct super *super_free(struct super *s);
 
 /* A sealed memfd with a new CA, for super_ready(); made before files are given up. */
 int super_ca_memfd(const char *pem, size_t n);

@@ -447,22 +447,3 @@ int host_section_apply(struct policy *p, const struct host_section *h)
 		r = policy_add_binary_like(p, NODE_PATH, h->interpreter);
 	return r < 0 ? r : 0;
 }
-
-/* ---------------------------------------------------------------------------------------- hints --
- */
-
-static void test_as_user(void *arg, FILE *out)
-{
-	fputs(executable(arg) ? "yes" : "no", out);
-}
-
-int user_can_execute(const struct identity *id, const char *path, bool *ret)
-{
-	_cleanup_free_ char *text = NULL;
-	size_t n;
-	int r = as_user(id, test_as_user, (void *)path, &text, &n);
-
-	if (r == 0)
-		*ret = strcmp(text, "yes") == 0;
-	return r;
-}

@@ -39,6 +39,3 @@ int host_section_apply(struct policy *p, const struct host_section *h);
 char *install_tree(const char *real, const char *home);
 /* The user's usual places for programs, PATH first; strv_free(). */
 char **command_directories(const char *path, const char *home);
-
-/* Is there a regular file at `path` that the user could execute?  And does it exist for root? */
-int user_can_execute(const struct identity *id, const char *path, bool *ret);
