@@ -11,7 +11,7 @@
  * Until step 3 nothing has changed; a failure leaves the old policy whole.  A held reload (the global policy, which
  * changes in all sandboxes or in none) waits before step 3.
  *
- * What was set is on record as pending before step 1 and as loaded or failed after step 3 (revisions.h); the disk is
+ * What was set is on record as pending before step 2 and as loaded or failed after step 3 (revisions.h); the disk is
  * waited for later, by the tick.
  */
 #include "user/blob.h"
