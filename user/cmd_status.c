@@ -9,30 +9,20 @@
 
 #include <time.h>
 
-#define ANSWER_TIMEOUT_MS 3000
 #define EXIT_DEAD 3 /* as in the Linux Standard Base: not running */
 
-/* 0 and *ret; -ECONNREFUSED, -ENOENT and the like: nobody is there; other: it did not answer as it
- * should. */
+/* 0 and *ret; -ECONNREFUSED, -ENOENT: nobody is there; other: it did not answer as it should, or could not be asked. */
 static int ask(const char *name, json_t **ret)
 {
-	_cleanup_close_ int fd = -1;
-	_cleanup_free_ char *buf = malloc(CTL_PAYLOAD_MAX + 1);
+	_cleanup_free_ char *buf = NULL;
 	uint32_t type = 0;
 	size_t n = 0;
-	int r;
+	int r = sandbox_ask(name, CTL_STATUS, &type, &buf, &n);
 
-	if (!buf)
-		return -ENOMEM;
-	r = control_connect(name, &fd);
+	if (r == -EPIPE || r == -ECONNRESET)
+		return control_gone(name) ? -ECONNREFUSED : -ETIMEDOUT;
 	if (r < 0)
 		return r;
-	r = control_send(fd, CTL_STATUS, NULL, 0, NULL, 0);
-	if (r == 0)
-		r = control_recv(fd, ANSWER_TIMEOUT_MS, &type, buf, CTL_PAYLOAD_MAX + 1, &n, NULL,
-				 NULL);
-	if (r < 0)
-		return (r == -EPIPE || r == -ECONNRESET) && control_gone(name) ? -ECONNREFUSED : -ETIMEDOUT;
 	*ret = type == CTL_STATUS_REPLY ? json_loadb(buf, n, 0, NULL) : NULL;
 	return json_is_object(*ret) ? 0 : -EBADMSG;
 }
@@ -43,10 +33,10 @@ json_t *status_fetch(const char *name)
 	const char *state = STATUS_RUNNING;
 	int r = ask(name, &reply);
 
-	if (r == -ETIMEDOUT || r == -EBADMSG || r == -ENOMEM)
-		state = STATUS_SILENT;
-	else if (r < 0)
+	if (r == -ENOENT || r == -ECONNREFUSED)
 		state = STATUS_DEAD;
+	else if (r < 0)
+		state = STATUS_SILENT;
 	o = status_normalise(name, reply, state);
 	json_decref(reply);
 	return o;

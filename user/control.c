@@ -63,6 +63,22 @@ int control_send(int fd, uint32_t type, const void *payload, size_t n, const int
 	return fdpass_send(fd, iov, n ? 2 : 1, fds, nfds, 0);
 }
 
+int sandbox_ask(const char *name, uint32_t request, uint32_t *ret_type, char **ret, size_t *ret_n)
+{
+	_cleanup_free_ char *buf = malloc(CTL_PAYLOAD_MAX + 1);
+	_cleanup_close_ int fd = -1;
+	int r = buf ? control_connect(name, &fd) : -ENOMEM;
+
+	if (r == 0)
+		r = control_send(fd, request, NULL, 0, NULL, 0);
+	if (r == 0)
+		r = control_recv(fd, CTL_ANSWER_MS, ret_type, buf, CTL_PAYLOAD_MAX + 1, ret_n, NULL, NULL);
+	if (r < 0)
+		return r;
+	*ret = steal_ptr(&buf);
+	return 0;
+}
+
 /* Keeps at most *nfds descriptors, closes the rest. */
 static void take_fds(struct msghdr *h, int *fds, size_t *nfds)
 {

@@ -13,6 +13,7 @@
 #include <sys/types.h>
 
 #define CTL_VERSION 2
+#define CTL_ANSWER_MS 3000
 #define CTL_PAYLOAD_MAX 65536
 #define CTL_FDS_MAX 8
 #define OSH_RUN_DIR "/run/osh-enforce"
@@ -98,6 +99,8 @@ int control_connect(const char *name, int *ret_fd);
  * a supervisor with too many of them closes the next. */
 bool control_gone(const char *name);
 int control_send(int fd, uint32_t type, const void *payload, size_t n, const int *fds, size_t nfds);
+/* Connects, sends a request without payload and waits CTL_ANSWER_MS for the answer; *ret is malloced, NUL-terminated. */
+int sandbox_ask(const char *name, uint32_t request, uint32_t *ret_type, char **ret, size_t *ret_n);
 /* Receives one packet; payload is NUL-terminated for text.  Descriptors not asked for are closed. timeout_ms < 0:
  * wait.  0: peer closed -> -EPIPE. */
 int control_recv(int fd, int timeout_ms, uint32_t *ret_type, void *buf, size_t buf_n, size_t *ret_n, int *fds,
