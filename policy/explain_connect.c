@@ -160,23 +160,6 @@ static void near_binary(struct explain *e)
 
 /* ----------------------------------------------------------------------------------- ports -- */
 
-static bool set_has(struct view_eps eps, uint32_t ep)
-{
-	size_t lo = 0, hi = eps.n;
-
-	while (lo < hi) {
-		size_t mid = (lo + hi) / 2;
-
-		if (eps.v[mid] == ep)
-			return true;
-		if (eps.v[mid] < ep)
-			lo = mid + 1;
-		else
-			hi = mid;
-	}
-	return false;
-}
-
 /* ", for its own binaries" where the caller would not be one of them. */
 static const char *for_whom(struct explain *e, uint32_t block)
 {
@@ -194,7 +177,7 @@ static void near_port_of(struct explain *e, uint32_t state, uint32_t block)
 		const struct pol_endpoint *ep = &k->endpoints[i];
 
 		if (!ep->nports ||
-		    !set_has(view_eps(e->img, view_port_set(e->img, state, ep->ports[0])),
+		    !view_eps_has(view_eps(e->img, view_port_set(e->img, state, ep->ports[0])),
 			     explain_first_endpoint(e, block) + i))
 			continue;
 		line = line ? line : ep->line;

@@ -69,6 +69,24 @@ static inline struct view_eps view_eps(const struct image *img, uint32_t dstset)
 	return (struct view_eps){(const uint32_t *)(const void *)(img->p + s->eps_off), s->neps};
 }
 
+/* The list is sorted. */
+static inline bool view_eps_has(struct view_eps eps, uint32_t ep)
+{
+	uint32_t lo = 0, hi = eps.n;
+
+	while (lo < hi) {
+		uint32_t mid = lo + (hi - lo) / 2;
+
+		if (eps.v[mid] == ep)
+			return true;
+		if (eps.v[mid] < ep)
+			lo = mid + 1;
+		else
+			hi = mid;
+	}
+	return false;
+}
+
 static inline const struct img_endpoint *view_endpoint(const struct image *img, uint32_t i)
 {
 	return &VIEW(img, endpoints, struct img_endpoint)[i];

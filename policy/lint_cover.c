@@ -14,27 +14,10 @@
 
 /* ------------------------------------------------------------------ destinations, addresses -- */
 
-static bool set_has(struct view_eps eps, uint32_t ep)
-{
-	uint32_t lo = 0, hi = eps.n;
-
-	while (lo < hi) {
-		uint32_t mid = lo + (hi - lo) / 2;
-
-		if (eps.v[mid] == ep)
-			return true;
-		if (eps.v[mid] < ep)
-			lo = mid + 1;
-		else
-			hi = mid;
-	}
-	return false;
-}
-
 static bool destinations_covered(struct lint *l, uint32_t e, uint32_t f)
 {
 	for (uint32_t i = l->set_off[e]; i < l->set_off[e + 1]; i++)
-		if (!lint_spend(l, 2) || !set_has(view_eps(l->img, l->set[i]), f))
+		if (!lint_spend(l, 2) || !view_eps_has(view_eps(l->img, l->set[i]), f))
 			return false;
 	return true;
 }
