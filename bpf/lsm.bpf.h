@@ -6,6 +6,7 @@
  *   lsm/socket_create                       families, types and protocols: the same list as seccomp's
  *   lsm/ptrace_access_check                 nobody outside; a traced process of the sandbox loses its identity
  *   lsm/task_kill                           nobody outside
+ *   lsm/task_setnice, task_setioprio, task_setscheduler  nobody outside (the last: affinity, too)
  *   lsm/mmap_file, file_mprotect            code from a file that the agent may write takes identity away
  *   lsm/bpf, bpf_map, bpf_prog              our tables and programs
  *
@@ -138,6 +139,29 @@ int BPF_PROG(lsm_kill, struct task_struct *p, struct kernel_siginfo *info, int s
 	if (ret || cred || !in_sandbox() || task_ours(p))
 		return ret;
 	return refuse(OSH_EV_PROCESS, OSH_R_OUTSIDE, (__u32)sig, 0);
+}
+
+static __always_inline int priority(struct task_struct *p, int ret)
+{
+	return ret || !in_sandbox() || task_ours(p) ? ret : refuse(OSH_EV_PROCESS, OSH_R_OUTSIDE, 0, 0);
+}
+
+SEC("lsm/task_setnice")
+int BPF_PROG(lsm_setnice, struct task_struct *p, int nice, int ret)
+{
+	return priority(p, ret);
+}
+
+SEC("lsm/task_setioprio")
+int BPF_PROG(lsm_setioprio, struct task_struct *p, int ioprio, int ret)
+{
+	return priority(p, ret);
+}
+
+SEC("lsm/task_setscheduler")
+int BPF_PROG(lsm_setscheduler, struct task_struct *p, int ret)
+{
+	return priority(p, ret);
 }
 
 /* ------------------------------------------------------------------------- code that was not there -- */
