@@ -1,50 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * edit.c - where in the text of a policy a change goes, and whether it did what it should.
+ * edit.c - what each edit changes in the text of a policy, and whether it did what it should.
  *
- * An edit is a few cuts and insertions (struct patch) found from the marks of the YAML nodes.  How
+ * An edit is a few cuts and insertions (struct edit_patch) found from the marks of the YAML nodes.  How
  * YAML is written has more corners than this file knows; it need not know them all, because the
  * result is parsed and compared, item by item, with what was there before.
  */
-#include "policy/edit_parts.h"
-#include "policy/edit_tree.h"
+#include "policy/edit_place.h"
 #include "policy/utf8.h"
 
 #include <stdarg.h>
 
-#define PATCH_MAX 4
 #define KEY_MAX 60
-
-/* Of the old text, in ascending order, not overlapping. */
-struct patch {
-	struct {
-		size_t at, cut;
-		char *add; /* or NULL */
-	} v[PATCH_MAX];
-	size_t n;
-};
-
-/* What an edit needs to know while it is made. */
-struct work {
-	struct edit *e;
-	struct slice text; /* behind the byte order mark, if there is one */
-	size_t bom;
-	struct arena arena;
-	struct edit_node *root;
-	struct patch patch;
-	const char *nl; /* how this text ends lines */
-	bool oom;
-};
-
-__attribute__((format(printf, 2, 3))) static int refuse(struct edit *e, const char *fmt, ...)
-{
-	va_list ap;
-
-	va_start(ap, fmt);
-	(void)vsnprintf(e->why, sizeof(e->why), fmt, ap);
-	va_end(ap);
-	return -EINVAL;
-}
 
 void edit_done(struct edit *e)
 {
@@ -71,187 +38,17 @@ int edit_open(struct slice text, struct policy_diags *diags, struct edit *ret)
 	return 0;
 }
 
-/* ------------------------------------------------------------------------------- bytes -- */
-
-static bool is_break(uint8_t c)
-{
-	return c == '\n' || c == '\r';
-}
-
-static bool is_blank(uint8_t c)
-{
-	return c == ' ' || c == '\t';
-}
-
-/* The end of the line that holds byte at, before its break. */
-static size_t line_end(struct slice t, size_t at)
-{
-	while (at < t.n && !is_break(t.p[at]))
-		at++;
-	return at;
-}
-
-static size_t line_start(struct slice t, size_t at)
-{
-	while (at > 0 && !is_break(t.p[at - 1]))
-		at--;
-	return at;
-}
-
-static size_t past_break(struct slice t, size_t at)
-{
-	if (at + 1 < t.n && t.p[at] == '\r' && t.p[at + 1] == '\n')
-		return at + 2;
-	return at < t.n ? at + 1 : at;
-}
-
-static size_t past_blanks(struct slice t, size_t at)
-{
-	while (at < t.n && is_blank(t.p[at]))
-		at++;
-	return at;
-}
-
-/* Nothing but blanks before `at` on its line. */
-static bool begins_line(struct slice t, size_t at)
-{
-	return past_blanks(t, line_start(t, at)) >= at;
-}
-
-/* Nothing but blanks and a comment from `at` to the end of its line. */
-static bool ends_line(struct slice t, size_t at)
-{
-	size_t to = past_blanks(t, at);
-
-	return to == t.n || is_break(t.p[to]) || (t.p[to] == '#' && (to > at || to == 0));
-}
-
-static const char *line_break(struct slice t)
-{
-	size_t at = line_end(t, 0);
-
-	if (at == t.n || t.p[at] == '\n')
-		return "\n";
-	return past_break(t, at) - at == 2 ? "\r\n" : "\r";
-}
-
-/* ----------------------------------------------------------------------------- patches -- */
-
-static void patch_put(struct work *w, size_t at, size_t cut, char *add)
-{
-	struct patch *p = &w->patch;
-
-	if (p->n == PATCH_MAX) { /* no edit has as many */
-		w->oom = true;
-		free(add);
-		return;
-	}
-	p->v[p->n].at = at;
-	p->v[p->n].cut = cut;
-	p->v[p->n++].add = add;
-}
-
-static void patch_text(struct work *w, size_t at, size_t cut, const char *add)
-{
-	char *copy = strdup(add);
-
-	if (!copy)
-		w->oom = true;
-	patch_put(w, at, cut, copy);
-}
-
-/* Lines of text, each after a line break and so many blanks. */
-static void put_indented(struct work *w, FILE *f, size_t indent, const char *lines)
-{
-	while (*lines) {
-		size_t n = strcspn(lines, "\n");
-
-		fprintf(f, "%s%*s%.*s", w->nl, (int)indent, "", (int)n, lines);
-		lines += n + (lines[n] != 0);
-	}
-}
-
-static void patch_lines(struct work *w, size_t at, size_t indent, const char *before,
-			const char *comment, const char *lines)
-{
-	char *out = NULL, *notes = NULL;
-	size_t n;
-	FILE *f = open_memstream(&out, &n), *g = open_memstream(&notes, &n);
-
-	if (g) {
-		edit_put_comment(g, comment);
-		fclose(g);
-	}
-	if (f) {
-		fputs(before, f);
-		put_indented(w, f, indent, notes ? notes : "");
-		put_indented(w, f, indent, lines);
-		fclose(f);
-	}
-	if (!f || !g || !out || !notes)
-		w->oom = true;
-	free(notes);
-	patch_put(w, at, 0, out);
-}
-
-static int cmp_at(const struct patch *p, size_t a, size_t b)
-{
-	return p->v[a].at < p->v[b].at ? -1 : p->v[a].at > p->v[b].at;
-}
-
-static void patch_sort(struct patch *p)
-{
-	for (size_t i = 1; i < p->n; i++)
-		for (size_t k = i; k > 0 && cmp_at(p, k - 1, k) > 0; k--) {
-			__typeof__(p->v[0]) t = p->v[k];
-
-			p->v[k] = p->v[k - 1];
-			p->v[k - 1] = t;
-		}
-}
-
-static int patch_apply(struct work *w, char **ret, size_t *ret_n)
-{
-	size_t at = 0, n;
-	char *out = NULL;
-	FILE *f;
-
-	patch_sort(&w->patch);
-	f = w->oom ? NULL : open_memstream(&out, &n);
-	if (!f)
-		return -ENOMEM;
-	fwrite(w->e->text, 1, w->bom, f);
-	for (size_t i = 0; i < w->patch.n; i++) {
-		size_t to = w->patch.v[i].at;
-
-		if (to < at || to + w->patch.v[i].cut > w->text.n)
-			break; /* overlapping: what comes out will not be what was meant */
-		fwrite(w->text.p + at, 1, to - at, f);
-		if (w->patch.v[i].add)
-			fputs(w->patch.v[i].add, f);
-		at = to + w->patch.v[i].cut;
-	}
-	fwrite(w->text.p + at, 1, w->text.n - at, f);
-	if (fclose(f) != 0 || !out) {
-		free(out);
-		return -ENOMEM;
-	}
-	*ret = out;
-	*ret_n = n;
-	return 0;
-}
-
 /* -------------------------------------------------------------------------- an edit's life -- */
 
-static int work_begin(struct edit *e, struct work *w)
+static int work_begin(struct edit *e, struct edit_work *w)
 {
-	*w = (struct work){.e = e, .bom = utf8_bom((struct slice){(const uint8_t *)e->text, e->n})};
+	*w = (struct edit_work){.e = e, .bom = utf8_bom((struct slice){(const uint8_t *)e->text, e->n})};
 	w->text = (struct slice){(const uint8_t *)e->text + w->bom, e->n - w->bom};
-	w->nl = line_break(w->text);
+	w->nl = edit_line_break(w->text);
 	return edit_tree_read(&w->arena, w->text, &w->root);
 }
 
-static void work_done(struct work *w)
+static void work_done(struct edit_work *w)
 {
 	for (size_t i = 0; i < w->patch.n; i++)
 		free(w->patch.v[i].add);
@@ -269,8 +66,8 @@ static int not_kept(struct edit *e, const struct policy_diags *d)
 {
 	for (size_t i = 0; i < d->n; i++)
 		if (d->v[i].severity == POLICY_ERROR)
-			return refuse(e, "%s", d->v[i].message);
-	return refuse(e, "this place is written in a way that cannot be edited safely; change it "
+			return edit_refuse(e, "%s", d->v[i].message);
+	return edit_refuse(e, "this place is written in a way that cannot be edited safely; change it "
 			 "by hand");
 }
 
@@ -286,14 +83,14 @@ static bool keeps(const struct policy *was, const struct policy *now, const stru
 }
 
 /* Applies the patch, and takes the new text when it means what was promised. */
-static int commit(struct work *w, const struct promise *p)
+static int commit(struct edit_work *w, const struct promise *p)
 {
 	_cleanup_(policy_diags_done) struct policy_diags d = {0};
 	_cleanup_(policy_freep) struct policy *next = NULL;
 	_cleanup_free_ char *text = NULL;
 	struct edit *e = w->e;
 	size_t n = 0;
-	int r = patch_apply(w, &text, &n);
+	int r = edit_patch_apply(w, &text, &n);
 
 	if (r == 0)
 		r = policy_parse((struct slice){(const uint8_t *)text, n}, &d, &next);
@@ -360,250 +157,22 @@ static struct promise promise_add(size_t where, const struct fragment *f, size_t
 
 /* --------------------------------------------------------------------------- the places -- */
 
-/* Is this node, or one that it is part of, written elsewhere too? */
-static int check_own(struct edit *e, const struct edit_node *n)
-{
-	if (n->target)
-		return refuse(e,
-			      "line %d is an alias of line %d: the change would show there too; "
-			      "write it out first",
-			      n->line, n->target->line);
-	for (; n; n = n->parent)
-		if (n->shared)
-			return refuse(e,
-				      "line %d is anchored and used elsewhere: the change would "
-				      "show there too; write it out first",
-				      n->line);
-	return 0;
-}
-
-/* Something anchored in what is to be removed, and used outside? */
-static const struct edit_node *shared_below(const struct edit_node *n)
-{
-	const struct edit_node *s = n->shared ? n : NULL;
-
-	for (uint32_t i = 0; !s && i < n->n; i++)
-		s = shared_below(n->v[i]);
-	return s;
-}
-
-static int check_unused(struct edit *e, const struct edit_node *n)
-{
-	const struct edit_node *s = shared_below(n);
-
-	if (s)
-		return refuse(e, "line %d is anchored and used elsewhere; write it out first",
-			      s->line);
-	return 0;
-}
-
-static struct edit_node *blocks_node(const struct work *w)
+static struct edit_node *blocks_node(const struct edit_work *w)
 {
 	return edit_tree_get(w->root, "network_policies");
 }
 
-static struct edit_node *block_node(const struct work *w, size_t block)
+static struct edit_node *block_node(const struct edit_work *w, size_t block)
 {
 	return blocks_node(w)->v[2 * block + 1];
 }
 
-static struct edit_node *endpoint_node(const struct work *w, size_t block, size_t endpoint)
+static struct edit_node *endpoint_node(const struct edit_work *w, size_t block, size_t endpoint)
 {
 	const struct edit_node *list =
 		edit_tree_real(edit_tree_get(block_node(w, block), "endpoints"));
 
 	return list->v[endpoint];
-}
-
-/* ---------------------------------------------------------------------------- inserting -- */
-
-/* Behind the line on which a block collection ends. */
-static size_t behind(struct slice t, size_t end)
-{
-	if (end > 0 && end <= t.n && is_break(t.p[end - 1])) { /* a literal scalar has its break */
-		end--;
-		return end > 0 && t.p[end] == '\n' && t.p[end - 1] == '\r' ? end - 1 : end;
-	}
-	return line_end(t, end);
-}
-
-static size_t indent_of_line(struct slice t, size_t at)
-{
-	size_t from = line_start(t, at);
-
-	return past_blanks(t, from) - from;
-}
-
-/* Column of the "-" of a block list. */
-static size_t dash_column(const struct work *w, const struct edit_node *list)
-{
-	size_t at = edit_tree_content(w->text, list), n = 0;
-
-	for (size_t i = line_start(w->text, at); i < at; i++)
-		n += (w->text.p[i] & 0xc0) != 0x80;
-	return n;
-}
-
-/* Into [] or {}: in line where the others are, on a line of its own where they are or a comment
- * comes along. */
-static void append_flow(struct work *w, const struct edit_node *c, const char *item,
-			const char *comment)
-{
-	size_t step = c->kind == Y_MAP ? 2 : 1;
-	struct slice t = w->text;
-	const struct edit_node *first;
-	size_t end, comma, indent;
-	bool own_line;
-
-	indent = indent_of_line(t, c->start) + 4;
-	if (c->n < step) {
-		if (comment)
-			patch_lines(w, c->end - 1, indent, "", comment, item);
-		else
-			patch_text(w, c->end - 1, 0, item);
-		return;
-	}
-	first = c->v[c->n - step];
-	end = c->v[c->n - 1]->end;
-	comma = past_blanks(t, end);
-	own_line = begins_line(t, first->start);
-	if (own_line)
-		indent = first->column;
-	if (comma >= t.n || t.p[comma] != ',')
-		comma = end;
-	else
-		comma++;
-	if (own_line && ends_line(t, comma)) {
-		if (comma == end)
-			patch_text(w, end, 0, ",");
-		patch_lines(w, line_end(t, comma), indent, "", comment, item);
-	} else if (own_line || comment) {
-		patch_lines(w, end, indent, ",", comment, item);
-	} else {
-		patch_text(w, end, 0, ", ");
-		patch_text(w, end, 0, item);
-	}
-}
-
-/* Puts an item at the end of a list or map: `item` within brackets, `lines` on lines of its own. */
-static void append(struct work *w, const struct edit_node *c, const char *item, const char *lines,
-		   const char *comment)
-{
-	if (c->flow)
-		append_flow(w, c, item, comment);
-	else
-		patch_lines(w, behind(w->text, c->end),
-			    c->kind == Y_SEQ ? dash_column(w, c) : c->v[0]->column, "", comment,
-			    lines);
-}
-
-/* ----------------------------------------------------------------------------- removing -- */
-
-/* Where the comma behind an item is, or SIZE_MAX. */
-static size_t comma_behind(struct slice t, size_t end)
-{
-	size_t at = edit_tree_skip(t, end);
-
-	return at < t.n && t.p[at] == ',' ? at : SIZE_MAX;
-}
-
-/* Takes [from, to) out; with it its line where nothing else is on it. */
-static void cut(struct work *w, size_t from, size_t to)
-{
-	struct slice t = w->text;
-
-	if (begins_line(t, from) && ends_line(t, to)) {
-		from = line_start(t, from);
-		to = past_break(t, line_end(t, to));
-	}
-	patch_put(w, from, to - from, NULL);
-}
-
-/* Item (or pair) number i, taking [start, end), out of [] or {}. */
-static void remove_flow(struct work *w, const struct edit_node *c, uint32_t first, size_t start,
-			size_t end)
-{
-	size_t comma = comma_behind(w->text, end);
-
-	if (comma != SIZE_MAX) {
-		if (past_blanks(w->text, end) == comma) {
-			size_t to = comma + 1;
-
-			if (!(begins_line(w->text, start) && ends_line(w->text, to)))
-				to = past_blanks(w->text, to);
-			cut(w, start, to);
-		} else { /* comments or line breaks before the comma stay */
-			patch_put(w, start, end - start, NULL);
-			patch_put(w, comma, 1, NULL);
-		}
-		return;
-	}
-	if (first > 0) {
-		size_t before = comma_behind(w->text, c->v[first - 1]->end);
-
-		if (before != SIZE_MAX && past_blanks(w->text, before + 1) == start) {
-			patch_put(w, before, end - before, NULL);
-			return;
-		}
-		if (before != SIZE_MAX)
-			patch_put(w, before, 1, NULL);
-	}
-	cut(w, start, end);
-}
-
-/* The "-" of item i. */
-static size_t dash_of(const struct work *w, const struct edit_node *list, uint32_t i)
-{
-	return i ? edit_tree_skip(w->text, list->v[i - 1]->end)
-		 : edit_tree_content(w->text, list);
-}
-
-static int remove_at(struct work *w, const struct edit_node *c, uint32_t first, size_t start)
-{
-	size_t step = c->kind == Y_MAP ? 2 : 1, end = c->v[first + step - 1]->end;
-	struct slice t = w->text;
-
-	if (c->flow) {
-		remove_flow(w, c, first, start, end);
-		return 0;
-	}
-	if (!begins_line(t, start)) { /* the first key of "- key: value" */
-		if (first + step >= c->n)
-			return refuse(w->e, "this place is written in a way that cannot be edited "
-					    "safely; change it by hand");
-		patch_put(w, start, c->v[first + step]->start - start, NULL);
-		return 0;
-	}
-	if (end > start && is_break(t.p[end - 1]))
-		patch_put(w, line_start(t, start), end - line_start(t, start), NULL);
-	else
-		cut(w, start, line_end(t, end));
-	return 0;
-}
-
-static int remove_item(struct work *w, const struct edit_node *list, uint32_t i)
-{
-	int r = check_own(w->e, list);
-
-	if (r == 0)
-		r = check_unused(w->e, list->v[i]);
-	if (r < 0)
-		return r;
-	return remove_at(w, list, i, list->flow ? list->v[i]->start : dash_of(w, list, i));
-}
-
-/* The pair whose value is val. */
-static int remove_pair(struct work *w, const struct edit_node *val)
-{
-	const struct edit_node *map = val->parent;
-	uint32_t i = 0;
-	int r = check_own(w->e, map);
-
-	while (i < map->n && map->v[i + 1] != val)
-		i += 2;
-	if (r == 0)
-		r = check_unused(w->e, val);
-	return r < 0 ? r : remove_at(w, map, i, map->v[i]->start);
 }
 
 /* ------------------------------------------------------------------------------- blocks -- */
@@ -732,7 +301,7 @@ static char *both_comments(const char *a, const char *b)
 }
 
 /* `network_policies:` with nothing in it, or {}: the new block stands in its place. */
-static void fill_blocks(struct work *w, const struct edit_node *val, const struct block_text *b,
+static void fill_blocks(struct edit_work *w, const struct edit_node *val, const struct block_text *b,
 			const char *comment)
 {
 	const struct edit_node *key = val->parent->v[0];
@@ -742,8 +311,8 @@ static void fill_blocks(struct work *w, const struct edit_node *val, const struc
 		size_t from = edit_tree_content(w->text, val);
 
 		if (val->start < val->end)
-			patch_put(w, from, val->end - from, NULL);
-		patch_lines(w, line_end(w->text, val->end), key->column + 2, "", comment, b->lines);
+			edit_patch_put(w, from, val->end - from, NULL);
+		edit_patch_lines(w, edit_line_end(w->text, val->end), key->column + 2, "", comment, b->lines);
 		return;
 	}
 	if (asprintf(&braced, " {%s}", b->item) < 0) {
@@ -751,12 +320,12 @@ static void fill_blocks(struct work *w, const struct edit_node *val, const struc
 		w->oom = true;
 		return;
 	}
-	patch_text(w, val->start, val->end - val->start,
+	edit_patch_text(w, val->start, val->end - val->start,
 		   val->start < val->end ? braced + 1 : braced);
 }
 
 /* No `network_policies` at all. */
-static void new_blocks(struct work *w, const struct block_text *b, const char *comment)
+static void new_blocks(struct edit_work *w, const struct block_text *b, const char *comment)
 {
 	_cleanup_free_ char *item = NULL, *lines = NULL;
 	size_t n;
@@ -783,14 +352,14 @@ static void new_blocks(struct work *w, const struct block_text *b, const char *c
 	if (!item || !lines)
 		w->oom = true;
 	else
-		append(w, w->root, item, lines, w->root->flow ? comment : NULL);
+		edit_append(w, w->root, item, lines, w->root->flow ? comment : NULL);
 }
 
-static int place_block(struct work *w, const struct block_text *b, const char *comment)
+static int place_block(struct edit_work *w, const struct block_text *b, const char *comment)
 {
 	const struct edit_node *val = blocks_node(w);
 	const struct edit_node *real = edit_tree_real(val);
-	int r = check_own(w->e, w->root);
+	int r = edit_check_own(w->e, w->root);
 
 	if (r < 0)
 		return r;
@@ -798,16 +367,16 @@ static int place_block(struct work *w, const struct block_text *b, const char *c
 		new_blocks(w, b, comment);
 		return 0;
 	}
-	r = check_own(w->e, val);
+	r = edit_check_own(w->e, val);
 	if (r < 0)
 		return r;
 	if (real->kind == Y_SCALAR)
 		fill_blocks(w, val, b, comment);
 	else if (real->n == 0 && !val->parent->flow &&
-		 past_blanks(w->text, edit_tree_content(w->text, val) + 1) == val->end - 1)
+		 edit_past_blanks(w->text, edit_tree_content(w->text, val) + 1) == val->end - 1)
 		fill_blocks(w, val, b, comment);
 	else
-		append(w, val, b->item, b->lines, comment);
+		edit_append(w, val, b->item, b->lines, comment);
 	return 0;
 }
 
@@ -819,7 +388,7 @@ int edit_add_block(struct edit *e, struct slice like, const struct edit_endpoint
 	_cleanup_free_ char *above = both_comments(comment, ep->rules_comment);
 	char key[KEY_MAX + 16];
 	struct promise p;
-	struct work w;
+	struct edit_work w;
 	int r;
 
 	make_key(e->policy, like, key);
@@ -852,7 +421,7 @@ int edit_add_endpoint(struct edit *e, size_t block, const struct edit_endpoint *
 	_cleanup_(fragment_done) struct fragment f = {0};
 	_cleanup_free_ char *above = both_comments(comment, ep->rules_comment);
 	struct promise p;
-	struct work w;
+	struct edit_work w;
 	int r = above ? endpoint_text(ep, &b) : -ENOMEM;
 
 	if (r == 0)
@@ -867,9 +436,9 @@ int edit_add_endpoint(struct edit *e, size_t block, const struct edit_endpoint *
 		const struct edit_node *list = edit_tree_get(block_node(&w, block), "endpoints");
 		const char *c = list->flow ? above : comment;
 
-		r = check_own(e, list);
+		r = edit_check_own(e, list);
 		if (r == 0)
-			append(&w, list, b.item, b.lines, c && *c ? c : NULL);
+			edit_append(&w, list, b.item, b.lines, c && *c ? c : NULL);
 	}
 	p = promise_add(edit_at_endpoint(e->policy, block, e->policy->blocks[block].nendpoints), &f,
 			3);
@@ -880,11 +449,11 @@ int edit_add_endpoint(struct edit *e, size_t block, const struct edit_endpoint *
 }
 
 /* One item in front of which, on a line, stands a dash. */
-static int add_item(struct work *w, const struct edit_node *list, const char *item,
+static int add_item(struct edit_work *w, const struct edit_node *list, const char *item,
 		    const char *line, const char *comment)
 {
 	_cleanup_free_ char *dashed = NULL;
-	int r = check_own(w->e, list);
+	int r = edit_check_own(w->e, list);
 
 	if (r < 0)
 		return r;
@@ -892,7 +461,7 @@ static int add_item(struct work *w, const struct edit_node *list, const char *it
 		dashed = NULL;
 		return -ENOMEM;
 	}
-	append(w, list, item, dashed, comment);
+	edit_append(w, list, item, dashed, comment);
 	return 0;
 }
 
@@ -902,7 +471,7 @@ int edit_add_binary(struct edit *e, size_t block, const struct edit_binary *bina
 	_cleanup_(fragment_done) struct fragment f = {0};
 	_cleanup_free_ char *item = NULL;
 	struct promise p;
-	struct work w;
+	struct edit_work w;
 	size_t n;
 	int r;
 	FILE *s = open_memstream(&item, &n);
@@ -943,7 +512,7 @@ static int rule_text(const struct edit_rule *rule, bool line, char **ret)
 }
 
 /* `deny_rules` where there are none yet. */
-static int new_rules(struct work *w, const struct edit_node *ep, const char *item,
+static int new_rules(struct edit_work *w, const struct edit_node *ep, const char *item,
 		     const char *comment)
 {
 	_cleanup_free_ char *braced = NULL, *lines = NULL;
@@ -956,15 +525,15 @@ static int new_rules(struct work *w, const struct edit_node *ep, const char *ite
 		lines = NULL;
 		return -ENOMEM;
 	}
-	append(w, ep, braced, lines, comment);
+	edit_append(w, ep, braced, lines, comment);
 	return 0;
 }
 
-static int place_rule(struct work *w, size_t block, size_t endpoint, const struct edit_rule *rule,
+static int place_rule(struct edit_work *w, size_t block, size_t endpoint, const struct edit_rule *rule,
 		      const char *item, const char *line, const char *comment)
 {
 	const struct edit_node *ep = endpoint_node(w, block, endpoint), *list;
-	int r = check_own(w->e, ep);
+	int r = edit_check_own(w->e, ep);
 
 	if (r < 0)
 		return r;
@@ -973,7 +542,7 @@ static int place_rule(struct work *w, size_t block, size_t endpoint, const struc
 		return add_item(w, list, item, line, comment);
 	if (rule->deny)
 		return new_rules(w, ep, item, comment);
-	return refuse(w->e,
+	return edit_refuse(w->e,
 		      "the endpoint at line %d has 'access', which 'rules' exclude: add another "
 		      "endpoint beside it, or replace its 'access' by rules",
 		      ep->line);
@@ -996,11 +565,11 @@ int edit_add_rule(struct edit *e, size_t block, size_t endpoint, const struct ed
 	_cleanup_(fragment_done) struct fragment f = {0};
 	_cleanup_free_ char *item = NULL, *line = NULL;
 	struct promise p;
-	struct work w;
+	struct edit_work w;
 	int r;
 
 	if (!pol_inspected(ep))
-		return refuse(e,
+		return edit_refuse(e,
 			      "the endpoint at line %d is not inspected, so rules mean nothing "
 			      "there",
 			      ep->line);
@@ -1028,11 +597,11 @@ int edit_add_rule(struct edit *e, size_t block, size_t endpoint, const struct ed
 /* ----------------------------------------------------------------------------- removals -- */
 
 /* One of several ports. */
-static int remove_port(struct work *w, size_t block, size_t endpoint, uint16_t port)
+static int remove_port(struct edit_work *w, size_t block, size_t endpoint, uint16_t port)
 {
 	const struct edit_node *ep = endpoint_node(w, block, endpoint), *list;
 	char text[8];
-	int r = check_own(w->e, ep);
+	int r = edit_check_own(w->e, ep);
 
 	snprintf(text, sizeof(text), "%u", port);
 	list = r == 0 ? edit_tree_get(ep, "ports") : NULL;
@@ -1040,8 +609,8 @@ static int remove_port(struct work *w, size_t block, size_t endpoint, uint16_t p
 		return r < 0 ? r : -EINVAL;
 	for (uint32_t i = 0; i < edit_tree_real(list)->n; i++)
 		if (slice_eq_str(edit_tree_real(edit_tree_real(list)->v[i])->s, text))
-			return check_own(w->e, list) < 0 ? -EINVAL : remove_item(w, list, i);
-	return refuse(w->e, "port %u of line %d is written in a way that cannot be edited safely",
+			return edit_check_own(w->e, list) < 0 ? -EINVAL : edit_remove_item(w, list, i);
+	return edit_refuse(w->e, "port %u of line %d is written in a way that cannot be edited safely",
 		      port, ep->line);
 }
 
@@ -1050,26 +619,26 @@ int edit_remove_endpoint(struct edit *e, size_t block, size_t endpoint, uint16_t
 	const struct pol_block *b = &e->policy->blocks[block];
 	const struct pol_endpoint *ep = &b->endpoints[endpoint];
 	struct promise p = {0};
-	struct work w;
+	struct edit_work w;
 	size_t i = 0;
 	int r = work_begin(e, &w);
 
 	while (i < ep->nports && ep->ports[i] != port)
 		i++;
 	if (r == 0 && i == ep->nports)
-		r = refuse(e, "the endpoint at line %d is not for port %u", ep->line, port);
+		r = edit_refuse(e, "the endpoint at line %d is not for port %u", ep->line, port);
 	if (r == 0 && ep->nports > 1) {
 		p = (struct promise){edit_at_port(e->policy, block, endpoint, i), 1, NULL, 0};
 		r = remove_port(&w, block, endpoint, port);
 	} else if (r == 0 && b->nendpoints > 1) {
 		p.at = edit_at_endpoint(e->policy, block, endpoint);
 		p.cut = edit_at_endpoint(e->policy, block, endpoint + 1) - p.at;
-		r = remove_item(&w, edit_tree_get(block_node(&w, block), "endpoints"),
+		r = edit_remove_item(&w, edit_tree_get(block_node(&w, block), "endpoints"),
 				(uint32_t)endpoint);
 	} else if (r == 0) {
 		p.at = edit_at_block(e->policy, block);
 		p.cut = edit_at_block(e->policy, block + 1) - p.at;
-		r = remove_pair(&w, block_node(&w, block));
+		r = edit_remove_pair(&w, block_node(&w, block));
 	}
 	if (r == 0)
 		r = commit(&w, &p);
@@ -1085,26 +654,26 @@ int edit_remove_rule(struct edit *e, size_t block, size_t endpoint, size_t rule)
 	size_t count = deny ? ep->nrules - first : rule_place(ep, false);
 	struct promise p = {edit_at_rule(e->policy, block, endpoint, rule), 1, NULL, 0};
 	const struct edit_node *node, *list;
-	struct work w;
+	struct edit_work w;
 	int r;
 
 	if (!deny && count == 1)
-		return refuse(e,
+		return edit_refuse(e,
 			      "the rule at line %d is the only allow rule of the endpoint at line "
 			      "%d; remove the endpoint instead",
 			      ep->rules[rule].line, ep->line);
 	r = work_begin(e, &w);
 	if (r == 0) {
 		node = endpoint_node(&w, block, endpoint);
-		r = check_own(e, node);
+		r = edit_check_own(e, node);
 	}
 	if (r == 0) {
 		list = edit_tree_get(node, deny ? "deny_rules" : "rules");
 		if (list->target)
-			r = check_own(e, list);
+			r = edit_check_own(e, list);
 		else
-			r = count == 1 ? remove_pair(&w, list)
-				       : remove_item(&w, list, (uint32_t)(rule - first));
+			r = count == 1 ? edit_remove_pair(&w, list)
+				       : edit_remove_item(&w, list, (uint32_t)(rule - first));
 	}
 	if (r == 0)
 		r = commit(&w, &p);
@@ -1117,20 +686,20 @@ int edit_add_comment(struct edit *e, int line, const char *comment)
 	const struct promise p = {0};
 	size_t at = 0, indent;
 	char *out = NULL, *blanks;
-	struct work w;
+	struct edit_work w;
 	int r = work_begin(e, &w);
 	struct slice t = w.text;
 
 	for (int i = 1; i < line && at < t.n; i++)
-		at = past_break(t, line_end(t, at));
-	indent = past_blanks(t, at) - at;
+		at = edit_past_break(t, edit_line_end(t, at));
+	indent = edit_past_blanks(t, at) - at;
 	blanks = strndup((const char *)t.p + at, indent);
 	if (r == 0 && blanks &&
 	    asprintf(&out, "%s# %s%s", blanks, comment, w.nl) >= 0) {
-		for (char *c = out + indent; *c && !is_break((uint8_t)*c); c++)
+		for (char *c = out + indent; *c && !edit_is_break((uint8_t)*c); c++)
 			if (*c < 0x20 || *c == 0x7f)
 				*c = '?';
-		patch_put(&w, at, 0, out);
+		edit_patch_put(&w, at, 0, out);
 		r = commit(&w, &p);
 	} else if (r == 0) {
 		r = -ENOMEM;
