@@ -102,7 +102,7 @@ sinks_seen() { wc -l <"$T/log/sinks.log"; }
 try "inherited: connected TCP socket as standard input" box=unix layer=exec alone=1 before="B0=\$(sinks_seen); with '0<>/dev/tcp/$D0/4001' $A inherited socket0" \
 	attempt=true harm='tail -n +$((B0 + 1)) "$T/log/sinks.log" | grep -qE "^closed 4001 .* [1-9][0-9]*$"' "$NI"
 CG=$(findmnt -no TARGET -t cgroup2 | head -n 1)/osht-$$
-mkdir "$CG" && chown -R sandbox: "$CG" && on_exit "rmdir $CG"
+mkdir "$CG" && chown -R sandbox: "$CG" && on_exit "rmdir $CG 2>/dev/null"
 class_down() { stop "${UNIXD[@]}"; rmdir "$CG" 2>/dev/null; }
 try "inherited: cgroup directory" box=unix layer=exec alone=1 before="with '7<$CG' $A joincgroup" attempt=true harm="grep -q '^[1-9].* joined' $T/log/with" "$NI" \
 	host='cgroup_as_root'
