@@ -668,6 +668,19 @@ int agent_connect6(struct bpf_sock_addr *ctx)
 
 /* ----------------------------------------------------------------------------------------- UDP -- */
 
+/* An IPv6 socket connected to an IPv4 address passes here at each send(), with what the connect hook made of that
+ * address: *d becomes what the program asked for. */
+static __always_inline void peer_again(const struct osh_sock *st, struct osh_dst *d)
+{
+	__u32 *w = (__u32 *)d->addr;
+
+	if (d->family != 4 || w[0] != bpf_htonl(0x7f000001) || d->port != cfg_dns_port4 || !st->has_peer ||
+	    st->peer_family != 4 || st->peer_port != DNS_PORT)
+		return;
+	w[0] = *(const __u32 *)st->peer_addr;
+	d->port = DNS_PORT;
+}
+
 static __always_inline int on_sendmsg(struct bpf_sock_addr *ctx, bool v6)
 {
 	struct osh_sock *st = sock_of(ctx->sk);
@@ -676,6 +689,8 @@ static __always_inline int on_sendmsg(struct bpf_sock_addr *ctx, bool v6)
 	__u32 tgid;
 
 	dst_read(ctx, v6, &d);
+	if (st && ctx->protocol == IPPROTO_UDP)
+		peer_again(st, &d);
 	if (st && ctx->protocol == IPPROTO_UDP && d.port == DNS_PORT) {
 		r = proc_current(&tgid);
 		return to_resolver_udp(ctx, v6, st, r, tgid, &d);

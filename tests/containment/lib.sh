@@ -64,6 +64,8 @@ try() {
 # fresh: the next addresses that nobody else uses, in D and D6.
 FRESH=0
 fresh() { FRESH=$((FRESH + 1)); D=93.184.$((100 + FRESH / 250)).$((FRESH % 250 + 1)) D6=2606:4700:9::$(printf %x $FRESH); }
+# own: a link of $A with a name of its own, in OWN: for log lines that have no destination.
+own() { OWNS=$((${OWNS:-0} + 1)) OWN=$W/attack-$OWNS; ln "$A" "$OWN"; }
 # name IP NAME...: dnsmasq has them from the next start of attempts on.
 name() { local ip=$1 n; shift; for n in "$@"; do echo "$ip $n" >>"$T/dns.hosts"; done; NAMES_NEW=1; }
 # box NAME POLICY [OPTION...]: a sandbox of the class's own, gone after the class.  POLICY: a file in $T (`policy FILE`).
@@ -82,6 +84,8 @@ box() {
 arrived() { grep -qE -- "^$1 [^ ]+ [0-9]+ ${2//./\\.} ${3:-[0-9]+}\$" "$T/log/sniff.log"; }
 # arrived_like REGEX: of the sniffer's lines (tests/servers/sniff.py).
 arrived_like() { grep -qE -- "$1" "$T/log/sniff.log"; }
+# leaked NAME: a packet with exfil-NAME- in it reached the server, whatever it was.
+leaked() { grep -qx -- "$1" "$T/log/capture.log"; }
 # said REGEX: the attempt's own words.
 said() { grep -qE -- "$1" "$T/work/out/$I" 2>/dev/null; }
 
@@ -115,6 +119,9 @@ containment_up() {
 	chown sandbox: "$W/out"
 	sinks_up
 	sniff_up
+	"${INS[@]}" python3 "$DIR/capture.py" >"$T/log/capture.log" 2>&1 </dev/null &
+	on_exit "stop $!"
+	until_true 10 grep -q ready "$T/log/capture.log" || die "no capture"
 	name "$OPEN" direct.example.test
 	DNS_TTL=1 dns_up
 	NAMES_NEW=0
@@ -233,8 +240,8 @@ $(tail -n 5 "$W/out/c.$c" 2>/dev/null)"
 		outcome "$I" "not tried" bad "$(tail -n 5 "$T/log/inside.out")"
 	elif [ -n "${C_LOG[I]}" ] && ! until_true $((3 * SLOW)) eval 'log_lines "${C_BOX[I]}"; log_right'; then
 		outcome "$I" "blocked, log line wrong" bad "want one line like: ${C_LOG[I]}
-last lines of the log:
-$(tail -n 3 "$T/log/box.${C_BOX[I]}")"
+what it denied last:
+$(grep action=deny "$T/log/box.${C_BOX[I]}" | grep -v 'no matching network policy' | tail -n 4)"
 	else
 		outcome "$I" blocked good
 	fi
