@@ -175,6 +175,18 @@ APPLET(bound)
 	return connect_and_talk(fd, &a, n);
 }
 
+/* boundto SOURCE ADDRESS PORT: from an address of this host */
+APPLET(boundto)
+{
+	union address a, b;
+	socklen_t n, m = address(argv[1], "0", &b);
+	int fd = tcp_socket(argv[2], argv[3], &a, &n);
+
+	if (bind(fd, &b.any, m) < 0)
+		return fail("bind");
+	return connect_and_talk(fd, &a, n);
+}
+
 static void *thread_connect(void *x)
 {
 	char **argv = x;

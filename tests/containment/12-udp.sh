@@ -63,10 +63,10 @@ try "joining a multicast group: its report" layer=ebpf attempt="$OWN joingroup f
 fresh
 own
 try "UDP-Lite" layer=seccomp attempt="$OWN probe udplite $D 4000" harm="arrived_like '^udplite .* $D '" control="$ASK" \
-	host='no_socket 2 2 136 UDP-Lite' log="kind=socket action=deny .*binary=$OWN deny_reason=\"protocol not allowed"
+	host='no_socket 2 2 136 UDP-Lite' log="$SOCKET_LOG"
 fresh
 own
 try "UDP-Lite over IPv6" layer=seccomp attempt="$OWN udplite6 $D6 4000" harm="arrived_like '^udplite .* $D6 '" control="$ASK6" \
-	host='no_socket 10 2 136 UDP-Lite' log="kind=socket action=deny .*binary=$OWN deny_reason=\"protocol not allowed"
+	host='no_socket 10 2 136 UDP-Lite' log="$SOCKET_LOG"
 fresh
 try "port 53, no DNS message" layer=resolver attempt="$A rawtext $D 53 exfil-udp53-text" harm="arrived udp $D 53" control="$ASK"

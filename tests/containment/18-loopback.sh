@@ -1,0 +1,88 @@
+# shellcheck shell=bash
+# Services of the host on loopback and on its own addresses, and those of another sandbox, for a sandbox whose policy
+# names every host and address that there is.  Judged by the service.
+PORTS=$(seq -s , 6001 6040)
+policy all.yaml <<EOP
+network_policies:
+  all:
+    endpoints:
+      - {host: "**", ports: [80, $PORTS]}
+    binaries: [{path: "**"}]
+EOP
+box b all.yaml
+box c all.yaml
+: >"$T/log/hostd.log" >"$T/log/other.log"
+"${INC[@]}" "${AS_USER[@]}" python3 "$DIR/hostd.py" tcp:127.0.0.1:6001 tcp:127.0.0.1:6002 tcp:::1:6003 tcp:::1:6004 "tcp:$C_IP:6005" \
+	"tcp:$C_IP6:6006" $(printf 'tcp:::%s ' :{6007..6022}) udp:127.0.0.1:6023 udp:::1:6024 "udp:$C_IP:6025" "udp:$C_IP6:6026" \
+	share:127.0.0.1:6027 "share::::6028" >"$T/log/hostd.log" 2>"$T/log/hostd.err" </dev/null &
+HOSTD=$!
+on_exit "stop $HOSTD"
+until_true 10 grep -q ready "$T/log/hostd.log" || die "host services: $(cat "$T/log/hostd.err")"
+hit() { grep -qx "hit $1 $2" "$T/log/hostd.log"; }
+# service NAME 'ATTEMPT' PORT CONTROL [FIELD...]
+service() {
+	local name=$1 attempt=$2 port=$3 control=$4; shift 4
+	try "$name" layer=ebpf box=b attempt="$attempt" harm="hit tcp $port" control="$control" "$@"
+}
+LOG='action=deny dst_host=%s dst_port=%s binary=%s deny_reason="loopback service of the host"'
+tcp_service() { # ADDRESS PORT LOGGED-AS INSIDE-LISTENER INSIDE-ADDRESS
+	# shellcheck disable=SC2059
+	service "$1, TCP" "$A connect $1 $2" "$2" "$A inside $4 $5" log="$(printf "$LOG" "$3" "$2" "$A")"
+}
+tcp_service 127.0.0.1 6001 127.0.0.1 127.0.0.1 127.0.0.1
+tcp_service ::ffff:127.0.0.1 6002 127.0.0.1 ::ffff:127.0.0.1 ::ffff:127.0.0.1
+tcp_service ::1 6003 ::1 ::1 ::1
+tcp_service :: 6004 ::1 ::1 ::
+tcp_service "$C_IP" 6005 "$C_IP" "$C_IP" "$C_IP"
+tcp_service "$C_IP6" 6006 "$C_IP6" "$C_IP6" "$C_IP6"
+tcp_service 127.9.9.9 6007 127.9.9.9 127.9.9.9 127.9.9.9
+# The log has the address that the unspecified one stands for.
+tcp_service 0.0.0.0 6008 127.0.0.1 0.0.0.0 0.0.0.0
+tcp_service ::ffff:0.0.0.0 6009 127.0.0.1 0.0.0.0 ::ffff:0.0.0.0
+tcp_service "::ffff:$C_IP" 6010 "$C_IP" "$C_IP" "::ffff:$C_IP"
+tcp_service 127.255.255.254 6011 127.255.255.254 127.255.255.254 127.255.255.254
+C_LL=$("${INC[@]}" ip -6 -o addr show dev v0 scope link | awk '{sub("/.*", "", $4); print $4; exit}')
+for h in "MSG_FASTOPEN|tfosendmsg 127.0.0.1|6012" "TCP_FASTOPEN_CONNECT|tfoconnect 127.0.0.1|6013" \
+	"bound to the host's address, to 0.0.0.0|boundto $C_IP 0.0.0.0|6014" "from a thread|thread 127.0.0.1|6015"; do
+	IFS='|' read -r n how p <<<"$h"
+	service "127.0.0.1, $n" "$A $how $p" "$p" "$A inside 127.0.0.1 127.0.0.1"
+done
+service "localhost by name, curl" "curl -sS -m 3 http://localhost:6016/" 6016 "$A inside 127.0.0.1 127.0.0.1"
+service "::1 by curl" "curl -sS -g -m 3 'http://[::1]:6017/'" 6017 "$A inside ::1 ::1"
+service "[::ffff:127.0.0.1] by curl" "curl -sS -g -m 3 'http://[::ffff:7f00:1]:6018/'" 6018 "$A inside ::1 ::1"
+service "the host's own name, python" "python3 -c 'import socket; socket.create_connection((\"127.1\", 6019), 2).send(b\"x\")'" 6019 \
+	"$A inside 127.0.0.1 127.0.0.1"
+service "$C_LL, link-local" "python3 -c 'import socket; socket.create_connection((\"$C_LL%v0\", 6020), 2).send(b\"x\")'" 6020 \
+	"$A inside ::1 ::1"
+i=0
+for a in 127.0.0.1 ::1 "$C_IP" "$C_IP6"; do
+	p=$((6023 + i)) i=$((i + 1))
+	try "$a, UDP" layer=ebpf box=b attempt="$A probe udp $a $p" harm="hit udp $p" control="$A probe dns 8.8.8.8 direct.example.test" \
+		log="action=deny dst_host=$a dst_port=$p binary=$A deny_reason=\"protocol not allowed \(udp\)\""
+done
+# A group of listeners shared with a host process: connections meant for the host's would come here, and the other way.
+share() { # share NAME ADDRESS PORT CONNECT-TO
+	local before="for i in \$(seq 60); do inc python3 -c 'import socket; socket.create_connection((\"$4\", $3), 1).send(b\"x\")'; sleep 0.03; done >/dev/null 2>&1 &"
+	own
+	try "$1" layer=ebpf box=b before="$before" attempt="$OWN accept $2 reuseport $3" harm="said accepted" \
+		control="$A inside 127.0.0.1 127.0.0.1" \
+		log="kind=sockopt action=deny binary=$OWN deny_reason=\"socket option not allowed \(SO_REUSEPORT\)\""
+}
+share "SO_REUSEPORT group of the host, IPv4" 127.0.0.1 6027 127.0.0.1
+share "SO_REUSEPORT group of the host, IPv6" :: 6028 ::1
+# Another sandbox's listener.
+cp "$DIR/hostd.py" "$W/hostd.py"
+OTHER=("${INC[@]}" "${AS_USER[@]}")
+[ "$ENFORCED" = 0 ] || OTHER=("${OSHC[@]}" exec "${PFX}c" --)
+"${OTHER[@]}" python3 "$W/hostd.py" tcp:127.0.0.1:6030 tcp:::1:6031 "tcp:$C_IP:6032" >"$T/log/other.log" 2>&1 </dev/null &
+OTHER_PID=$!
+on_exit "stop $OTHER_PID"
+until_true $((10 * SLOW)) grep -q ready "$T/log/other.log" || die "no listener in the other sandbox: $(cat "$T/log/other.log")"
+i=0
+for a in 127.0.0.1 ::1 "$C_IP"; do
+	p=$((6030 + i)) i=$((i + 1))
+	# shellcheck disable=SC2059
+	try "another sandbox's listener, $a" layer=ebpf box=b attempt="$A connect $a $p" harm="grep -qx 'hit tcp $p' '$T/log/other.log'" \
+		control="$A inside $a $a" log="$(printf "$LOG" "$a" "$p" "$A")"
+done
+class_down() { stop "$HOSTD" "$OTHER_PID"; }
