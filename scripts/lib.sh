@@ -215,12 +215,14 @@ git_up() {
 }
 # sinks_up: TCP and UDP on fixed ports of every address, tests/servers/sinks.py; writes down who came.
 sinks_up() {
+	: >"$T/log/sinks.log"
 	"${INS[@]}" python3 "$TOP/tests/servers/sinks.py" >"$T/log/sinks.log" 2>"$T/log/sinks.err" </dev/null &
 	on_exit "stop $!"
 	until_true 5 grep -q ready "$T/log/sinks.log" || die "sinks do not start"
 }
 # sniff_up: writes down every packet that reaches the server (of TCP: connection attempts).
 sniff_up() {
+	: >"$T/log/sniff.log"
 	"${INS[@]}" python3 "$TOP/tests/servers/sniff.py" v0 >"$T/log/sniff.log" 2>"$T/log/sniff.err" </dev/null &
 	on_exit "stop $!"
 	until_true 5 grep -q ready "$T/log/sniff.log" || die "sniffer does not start"
@@ -228,6 +230,7 @@ sniff_up() {
 # dns_up: dnsmasq on every address of the server, names in $T/dns.hosts (dns_reload after a change), queries logged.
 dns_up() {
 	[ -e "$T/dns.hosts" ] || : >"$T/dns.hosts"
+	: >"$T/log/dns.log"
 	"${INS[@]}" dnsmasq --keep-in-foreground --conf-file=/dev/null --no-resolv --no-hosts --user=root --pid-file= \
 		--addn-hosts="$T/dns.hosts" --address=/#/ --local-ttl="${DNS_TTL:-5}" --log-queries=extra --log-facility=- \
 		--cache-size=0 "$@" </dev/null >"$T/log/dns.log" 2>&1 &

@@ -197,7 +197,7 @@ static void *thread_connect(void *x)
 	return connect_and_talk(fd, &a, n) ? x : NULL;
 }
 
-APPLET(thread)
+APPLET(tcpthread)
 {
 	pthread_t t;
 	void *r = NULL;
@@ -208,7 +208,7 @@ APPLET(thread)
 	return r != NULL;
 }
 
-APPLET(vforked)
+APPLET(tcpvfork)
 {
 	union address a;
 	socklen_t n;
@@ -226,7 +226,7 @@ APPLET(vforked)
 	return r < 0 ? fail("connect") : talk(fd);
 }
 
-APPLET(orphan)
+APPLET(tcporphan)
 {
 	for (int i = 0; i < 2; i++) {
 		int status = 0;

@@ -33,9 +33,9 @@ tcp "longer sockaddr than the family's" longaddr
 tcp6 "24 byte sockaddr_in6" short6
 tcp6 "flow label and scope" flow6
 tcp "source port bound first" bound
-tcp "another thread" thread
-tcp "a vfork child" vforked
-tcp "an orphan in a session of its own" orphan
+tcp "another thread" tcpthread
+tcp "a vfork child" tcpvfork
+tcp "an orphan in a session of its own" tcporphan
 tcp "socket inherited over exec" inherited
 tcp "socket passed with SCM_RIGHTS" passed
 fresh

@@ -43,7 +43,7 @@ tcp_service "::ffff:$C_IP" 6010 "$C_IP" "$C_IP" "::ffff:$C_IP"
 tcp_service 127.255.255.254 6011 127.255.255.254 127.255.255.254 127.255.255.254
 C_LL=$("${INC[@]}" ip -6 -o addr show dev v0 scope link | awk '{sub("/.*", "", $4); print $4; exit}')
 for h in "MSG_FASTOPEN|tfosendmsg 127.0.0.1|6012" "TCP_FASTOPEN_CONNECT|tfoconnect 127.0.0.1|6013" \
-	"bound to the host's address, to 0.0.0.0|boundto $C_IP 0.0.0.0|6014" "from a thread|thread 127.0.0.1|6015"; do
+	"bound to the host's address, to 0.0.0.0|boundto $C_IP 0.0.0.0|6014" "from a thread|tcpthread 127.0.0.1|6015"; do
 	IFS='|' read -r n how p <<<"$h"
 	service "127.0.0.1, $n" "$A $how $p" "$p" "$A inside 127.0.0.1 127.0.0.1"
 done

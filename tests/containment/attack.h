@@ -22,7 +22,8 @@ struct applet {
 
 #define APPLET(id)                                                                                       \
 	static int applet_##id(int argc, char **argv);                                                   \
-	static const struct applet entry_##id __attribute__((used, section("applets"), aligned(32))) = { \
+	/* not static: two of one name do not link */                                                    \
+	const struct applet entry_##id __attribute__((used, section("applets"), aligned(32))) = {        \
 	    #id, applet_##id, {0}};                                                                      \
 	static int applet_##id(__attribute__((unused)) int argc, __attribute__((unused)) char **argv)
 

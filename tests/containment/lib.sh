@@ -123,11 +123,14 @@ containment_up() {
 	chown sandbox: "$W/out"
 	sinks_up
 	sniff_up
+	: >"$T/log/capture.log"
 	"${INS[@]}" python3 "$DIR/capture.py" >"$T/log/capture.log" 2>&1 </dev/null &
 	on_exit "stop $!"
 	until_true 10 grep -q ready "$T/log/capture.log" || die "no capture"
 	name "$OPEN" direct.example.test
-	DNS_TTL=1 dns_up
+	"${INS[@]}" python3 "$DIR/rebind.py" >"$T/log/rebind.log" 2>&1 </dev/null & # names below rb.test and rb7.test
+	on_exit "stop $!"
+	DNS_TTL=1 dns_up --server=/rb.test/127.0.0.1#5300 --server=/rb7.test/127.0.0.1#5300
 	NAMES_NEW=0
 	# Clients trust the test's CA in both modes.
 	ENV_TEXT=''
@@ -185,15 +188,17 @@ attempts() {
 # controls: those of all checks of the class, equal ones once; out/c.I.rc
 controls() {
 	local b i args
-	declare -A done=()
+	local key
+	declare -A seen=()
 	for b in a "${BOXES[@]}"; do
 		args=()
 		for ((i = 0; i < N; i++)); do
 			[ "${C_BOX[i]}" = "$b" ] || continue
-			if [ -n "${done[$b ${C_CONTROL[i]}]:-}" ]; then
-				C_SAME[i]=${done[$b ${C_CONTROL[i]}]}
+			key="$b ${C_CONTROL[i]}"
+			if [ -n "${seen[$key]:-}" ]; then
+				C_SAME[i]=${seen[$key]}
 			else
-				done[$b ${C_CONTROL[i]}]=$i C_SAME[i]=$i
+				seen[$key]=$i C_SAME[i]=$i
 				args+=("c.$i" "${C_CONTROL[i]}")
 			fi
 		done
