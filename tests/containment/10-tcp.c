@@ -246,7 +246,7 @@ APPLET(tcporphan)
 }
 
 /* The socket is made in one process, connected in another that never called socket(). */
-APPLET(inherited)
+APPLET(tcpinherited)
 {
 	char fd_text[16];
 	union address a;
@@ -259,7 +259,7 @@ APPLET(inherited)
 	}
 	fd = tcp_socket(argv[1], argv[2], &a, &n);
 	snprintf(fd_text, sizeof(fd_text), "%d", fd);
-	execl("/proc/self/exe", "attack", "inherited", argv[1], argv[2], fd_text, (char *)NULL);
+	execl("/proc/self/exe", "attack", "tcpinherited", argv[1], argv[2], fd_text, (char *)NULL);
 	return fail("exec");
 }
 

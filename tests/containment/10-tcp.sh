@@ -36,7 +36,7 @@ tcp "source port bound first" bound
 tcp "another thread" tcpthread
 tcp "a vfork child" tcpvfork
 tcp "an orphan in a session of its own" tcporphan
-tcp "socket inherited over exec" inherited
+tcp "socket inherited over exec" tcpinherited
 tcp "socket passed with SCM_RIGHTS" passed
 fresh
 try "IPv4-mapped address" layer=ebpf attempt="$A connect ::ffff:$D 4000" harm="arrived tcp $D 4000" \
