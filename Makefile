@@ -112,15 +112,23 @@ $(B)/tests/unit/test_user_image_walk.o: $(B)/image_walk.skel.h
 FUZZ_SRC := $(wildcard tests/fuzz/fuzz_*.c)
 SECONDS  ?= 60
 fuzz: $(patsubst tests/fuzz/%.c,build/fuzz/%,$(FUZZ_SRC))
-build/fuzz/fuzz_policy_%: tests/fuzz/fuzz_policy_%.c $(POLICY_SRC)
+# Compiled once for all targets; libFuzzer itself comes with each.
+FUZZ_CFLAGS := -std=gnu17 -O1 -g -D_GNU_SOURCE -I. -MMD -MP -fsanitize=fuzzer-no-link,address,undefined
+FUZZ_LINK   := $(CLANG) -fsanitize=fuzzer,address,undefined
+build/fuzz/obj/%.o: %.c
 	@mkdir -p $(@D)
-	$(CLANG) -std=gnu17 -O1 -g -D_GNU_SOURCE -I. -fsanitize=fuzzer,address,undefined $^ -o $@ $(POLICY_LIBS)
-build/fuzz/fuzz_proxy_%: tests/fuzz/fuzz_proxy_%.c $(POLICY_SRC) $(filter-out proxy/main.c,$(PROXY_SRC))
-	@mkdir -p $(@D)
-	$(CLANG) -std=gnu17 -O1 -g -D_GNU_SOURCE -I. -fsanitize=fuzzer,address,undefined $^ -o $@ $(PROXY_LIBS)
-build/fuzz/fuzz_user_%: tests/fuzz/fuzz_user_%.c user/%.c user/logview.c user/safetext.c $(POLICY_SRC)
-	@mkdir -p $(@D)
-	$(CLANG) -std=gnu17 -O1 -g -D_GNU_SOURCE -I. -fsanitize=fuzzer,address,undefined $^ -o $@ $(POLICY_LIBS) -ljansson
+	$(CLANG) $(FUZZ_CFLAGS) -c $< -o $@
+build/fuzz/libpolicy.a: $(POLICY_SRC:%.c=build/fuzz/obj/%.o)
+	rm -f $@ && ar rcs $@ $^
+build/fuzz/libproxy.a: $(patsubst %.c,build/fuzz/obj/%.o,$(filter-out proxy/main.c,$(PROXY_SRC)))
+	rm -f $@ && ar rcs $@ $^
+build/fuzz/fuzz_policy_%: build/fuzz/obj/tests/fuzz/fuzz_policy_%.o build/fuzz/libpolicy.a
+	$(FUZZ_LINK) $^ -o $@ $(POLICY_LIBS)
+build/fuzz/fuzz_proxy_%: build/fuzz/obj/tests/fuzz/fuzz_proxy_%.o build/fuzz/libproxy.a build/fuzz/libpolicy.a
+	$(FUZZ_LINK) $^ -o $@ $(PROXY_LIBS)
+build/fuzz/fuzz_user_%: build/fuzz/obj/tests/fuzz/fuzz_user_%.o build/fuzz/obj/user/%.o build/fuzz/obj/user/logview.o \
+			build/fuzz/obj/user/safetext.o build/fuzz/libpolicy.a
+	$(FUZZ_LINK) $^ -o $@ $(POLICY_LIBS) -ljansson
 fuzz-run: fuzz
 	scripts/fuzz.sh $(SECONDS) $(patsubst tests/fuzz/%.c,build/fuzz/%,$(FUZZ_SRC))
 
