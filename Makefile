@@ -3,6 +3,7 @@
 #   make            build/osh-enforce and build/osh-enforce-proxy
 #   make unit       unit tests under ASan and UBSan
 #   make test       everything (scripts/test.sh), make demo, make bench
+#   make test-kernels  the same tests in guests with other kernels (scripts/kernels.sh)
 #   make fuzz       fuzz targets (clang), make fuzz-run SECONDS=60
 #   make install    DESTDIR, PREFIX
 
@@ -139,6 +140,8 @@ $(B)/bench-policy: $(B)/bench/policy.o $(B)/libpolicy.a
 
 test:
 	scripts/test.sh
+test-kernels:
+	scripts/kernels.sh
 demo:
 	scripts/demo.sh
 bench: all $(B)/bench-policy
@@ -158,6 +161,6 @@ uninstall:
 clean:
 	rm -rf build
 
-.PHONY: all policy proxy unit unit-build fuzz fuzz-run test demo bench install uninstall clean
+.PHONY: all policy proxy unit unit-build fuzz fuzz-run test test-kernels demo bench install uninstall clean
 .SECONDARY:
 -include $(shell find $(B) -name '*.d' 2>/dev/null)

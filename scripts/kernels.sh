@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
 # kernels.sh: the tests on other kernels, in QEMU guests.
 #
-#     sudo scripts/kernels.sh [--kernel 6.1|6.12]... [--lsm on|off]... [--jobs N] [--keep-logs DIR] [--list] [CHECK...]
+#     sudo scripts/kernels.sh [--short] [--kernel 6.1|6.12]... [--lsm on|off]... [--keep-logs DIR] [--list] [CHECK...]
 #
 # Boots Debian's cloud kernels (TCG: no KVM is needed) with BPF LSM on and again off (lsm= on the kernel command
 # line) and runs there the binaries built here: unit tests, end-to-end tests, containment tests.  CHECK: only these
-# (names as --list shows them, or beginnings of such).  Prints one table: kernel, layer, passed, failed, limits; ends
+# (names as --list shows them, or beginnings of such); --short: those that say most in a few minutes.  Prints one table: kernel, layer, passed, failed, limits; ends
 # with `N passed, N failed` over all.  Installs what is missing.  Downloads and images are kept in build/kernels.
 #
 # A guest has a disk with the tools that the tests need (copied from the packages installed here), one with this
@@ -31,6 +31,7 @@ while [ $# -gt 0 ]; do
 	--lsm) LSMS+=("${2:-}"); case ${2:-} in on | off) ;; *) usage ;; esac; shift ;;
 	--keep-logs) KEEP=${2:-}; [ -n "$KEEP" ] || usage; shift ;;
 	--list) LIST=1 ;;
+	--short) ONLY+=(10-story 45-lsm containment) ;;
 	-*) usage ;;
 	*) ONLY+=("$1") ;;
 	esac

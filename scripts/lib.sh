@@ -58,9 +58,9 @@ stop() {
 	done
 	return 0
 }
-# until_true SECONDS COMMAND...: polls; 1 when time is up.
+# until_true SECONDS COMMAND...: polls; 1 when time is up.  OSHT_SLOW: how many times slower than a real machine this is.
 until_true() {
-	local end=$(($(date +%s%N) / 1000000 + $1 * 1000)); shift
+	local end=$(($(date +%s%N) / 1000000 + $1 * 1000 * ${OSHT_SLOW:-1})); shift
 	until "$@"; do
 		[ $(($(date +%s%N) / 1000000)) -lt "$end" ] || return 1
 		sleep 0.05

@@ -38,7 +38,7 @@ section() { printf '# %s\n' "$*"; }
 
 # run COMMAND...: output in OUT (both streams), exit status in RC.
 run() {
-	OUT=$(timeout -k 5 "${LIMIT:-60}" "$@" 2>&1 </dev/null)
+	OUT=$(timeout -k 5 $((${LIMIT:-60} * ${OSHT_SLOW:-1})) "$@" 2>&1 </dev/null)
 	RC=$?
 }
 rc_is() { [ "$RC" = "$1" ]; }
