@@ -77,6 +77,15 @@ static int cgroup_id(int fd, uint64_t *ret)
 	return 0;
 }
 
+static void write_file(const char *dir, const char *file, const char *text);
+
+/* For what lies below dir, where the host gives them to dir itself; one that it does not is no error. */
+static void pass_controllers(const char *dir)
+{
+	write_file(dir, "cgroup.subtree_control", "+pids");
+	write_file(dir, "cgroup.subtree_control", "+memory");
+}
+
 int cgroups_create(const char *name, struct cgroups *ret)
 {
 	_cleanup_free_ char *mnt = NULL, *base = NULL;
@@ -91,6 +100,8 @@ int cgroups_create(const char *name, struct cgroups *ret)
 		r = -errno;
 		goto fail;
 	}
+	pass_controllers(base);
+	pass_controllers(c.dir);
 	for (int i = 0; i < CGROUP_ROLES; i++) {
 		_cleanup_free_ char *path = NULL;
 

@@ -14,8 +14,12 @@
 #include <sys/file.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
+#include <time.h>
 
 #define DEPTH_MAX 64
+#define ANSWER_MS 1000
+#define SETTLE_STEP_MS 25
+#define SETTLE_TRIES 200
 #define REVISIONS "revisions"
 #define LOCK_FILE OSH_RUN_DIR "/.lock"
 
@@ -126,7 +130,15 @@ static void unpin(const char *name)
 static void remove_shared(void)
 {
 	_cleanup_free_ char *base = NULL;
+	char **v = NULL;
+	bool last;
 
+	/* Asked of the directories, not of the bpf file system: in another mount namespace that may be another one, and
+	 * removing the directory under a mount point detaches what is mounted there in every namespace, with all pins. */
+	last = sandbox_list(&v) >= 0 && !v[0];
+	strv_free(v);
+	if (!last)
+		return;
 	cgroups_remove_base();
 	(void)rmdir(OSH_STATE_DIR);
 	if (bpffs_dir(&base) < 0 || rmdir(base) < 0)
@@ -212,12 +224,57 @@ static int cleanup_locked(const char *name, bool keep_revisions, bool dead)
 	return r < 0 ? r : k;
 }
 
-int cleanup_sandbox(const char *name, bool keep_revisions)
+/* Is what the name means still the sandbox whose lock this is?  Another may have been started under it since. */
+static bool still_ours(const char *name, int lock_fd)
+{
+	_cleanup_free_ char *path = NULL;
+	struct stat mine, now;
+
+	if (asprintf(&path, OSH_RUN_DIR "/%s/lock", name) < 0 || fstat(lock_fd, &mine) < 0)
+		return false;
+	return stat(path, &now) == 0 && now.st_ino == mine.st_ino && now.st_dev == mine.st_dev;
+}
+
+int cleanup_sandbox(const char *name, int lock_fd, bool keep_revisions)
 {
 	_cleanup_close_ int lock = -1;
 	int r = state_lock(&lock);
 
-	return r < 0 ? r : cleanup_locked(name, keep_revisions, false);
+	if (r < 0)
+		return r;
+	return lock_fd < 0 || still_ours(name, lock_fd) ? cleanup_locked(name, keep_revisions, false) : 0;
+}
+
+/* Somebody answers as the supervisor of the name. */
+static bool answers(const char *name)
+{
+	_cleanup_free_ char *buf = malloc(CTL_PAYLOAD_MAX + 1);
+	_cleanup_close_ int fd = -1;
+	uint32_t type;
+	int r;
+
+	if (!buf)
+		return true;
+	r = control_connect(name, &fd);
+	if (r == 0)
+		r = control_send(fd, CTL_STATUS, NULL, 0, NULL, 0);
+	if (r == 0)
+		r = control_recv(fd, ANSWER_MS, &type, buf, CTL_PAYLOAD_MAX + 1, NULL, NULL, NULL);
+	return r == 0 || r == -ETIMEDOUT || r == -EAGAIN;
+}
+
+void sandbox_settle(const char *name)
+{
+	_cleanup_free_ char *run = NULL;
+
+	if (asprintf(&run, OSH_RUN_DIR "/%s", name) < 0)
+		return;
+	sandbox_sweep();
+	/* One that is being killed holds its lock until the kernel is done with it. */
+	for (int i = 0; i < SETTLE_TRIES && access(run, F_OK) == 0 && !answers(name); i++) {
+		nanosleep(&(struct timespec){.tv_nsec = SETTLE_STEP_MS * 1000000}, NULL);
+		sandbox_sweep();
+	}
 }
 
 int cleanup_revisions(const char *name)

@@ -49,17 +49,18 @@ int cmd_delete(int argc, char **argv)
 		return 1;
 	}
 	r = control_connect(argv[optind], &fd);
-	if (r < 0) { /* its supervisor is dead */
-		sandbox_sweep();
+	if (r == 0)
+		r = control_send(fd, CTL_DELETE, NULL, 0, NULL, 0);
+	if (r == 0)
+		r = control_recv(fd, 30000, &type, buf, sizeof(buf), &n, NULL, NULL);
+	if (r < 0 && r != -ETIMEDOUT) { /* its supervisor is dead, or was killed just now */
+		sandbox_settle(argv[optind]);
 		r = cleanup_revisions(argv[optind]);
 		if (r != -EBUSY)
 			return r == 0 || r == -ENOENT ? 0 : 1;
 		fprintf(stderr, "osh-enforce: %s: still there: its processes do not end, or it is just starting\n", run);
 		return 1;
 	}
-	r = control_send(fd, CTL_DELETE, NULL, 0, NULL, 0);
-	if (r == 0)
-		r = control_recv(fd, 30000, &type, buf, sizeof(buf), &n, NULL, NULL);
 	if (r < 0) {
 		fprintf(stderr, "osh-enforce: %s: %s\n", argv[optind], strerror(-r));
 		return 1;

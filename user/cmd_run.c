@@ -14,6 +14,7 @@
 #include "user/execclient.h"
 #include "user/globalpolicy.h"
 #include "user/hostsection.h"
+#include "user/limits.h"
 #include "user/layers.h"
 #include "user/plan.h"
 #include "user/prepare.h"
@@ -38,6 +39,7 @@ struct run {
 	const char *name, *policy, *workdir_option;
 	bool keep, dry_run, verbose, any_workdir;
 	uint32_t allow_missing; /* bits by enum layer */
+	uint64_t pids_max, memory_max;
 	char **ro, **rw, **env, **hosts, **upstream_ca;
 	char **argv;
 	/* made from them */
@@ -92,6 +94,8 @@ enum {
 	OPT_ENV,
 	OPT_ENV_FILE,
 	OPT_ALLOW_MISSING,
+	OPT_PIDS_MAX,
+	OPT_MEMORY_MAX,
 };
 
 static const struct option options[] = {
@@ -108,6 +112,8 @@ static const struct option options[] = {
 	{"env", required_argument, NULL, OPT_ENV},
 	{"env-file", required_argument, NULL, OPT_ENV_FILE},
 	{"allow-missing", required_argument, NULL, OPT_ALLOW_MISSING},
+	{"pids-max", required_argument, NULL, OPT_PIDS_MAX},
+	{"memory-max", required_argument, NULL, OPT_MEMORY_MAX},
 	{"verbose", no_argument, NULL, 'v'},
 	{"help", no_argument, NULL, 'h'},
 	{0},
@@ -193,6 +199,13 @@ static int allow_missing(struct run *x, const char *arg)
 	return 0;
 }
 
+static int take_limit(const char *option, const char *arg, bool size, uint64_t *ret)
+{
+	if (limit_parse(arg, size, ret) == 0)
+		return 0;
+	return fail("%s %s: want a number%s, or 'max'", option, arg, size ? " of bytes (512M, 2G)" : "");
+}
+
 static int take_option(struct run *x, int c)
 {
 	switch (c) {
@@ -229,6 +242,10 @@ static int take_option(struct run *x, int c)
 		return add_env(x, optarg);
 	case OPT_ENV_FILE:
 		return add_env_file(x, optarg);
+	case OPT_PIDS_MAX:
+		return take_limit("--pids-max", optarg, false, &x->pids_max);
+	case OPT_MEMORY_MAX:
+		return take_limit("--memory-max", optarg, true, &x->memory_max);
 	case OPT_ALLOW_MISSING:
 		return allow_missing(x, optarg);
 	case 'v':
@@ -569,6 +586,8 @@ static int start(const struct run *x, int *ret_control, bool last_try)
 		.keep = x->keep,
 		.verbose = x->verbose,
 		.allow_missing = x->allow_missing,
+		.pids_max = x->pids_max,
+		.memory_max = x->memory_max,
 		.image_fd = x->prepared.image_fd,
 		.policy_fd = x->prepared.text_fd,
 		.policy_path = x->prepared.path,

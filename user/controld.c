@@ -155,6 +155,8 @@ static void status(struct client *c)
 		json_object_set_new(j, "outbound_dropped",
 				    json_integer((json_int_t)kernel_stat(s->kernel, OSH_STAT_OUTBOUND)));
 		json_object_set_new(j, "proxy_port", json_integer(s->proxy.port[0]));
+		json_object_set_new(j, "processes_max", json_string(s->limits.pids_text));
+		json_object_set_new(j, "memory_max", json_string(s->limits.memory_text));
 		json_object_set_new(j, "layers", layers(s));
 		json_object_set_new(j, "missing", missing_layers(s));
 		json_object_set_new(j, "warnings", w);
@@ -233,7 +235,7 @@ static void request(struct client *c, uint32_t type, const void *p, size_t n, in
 		record_text(&s->record, lost, sizeof(lost));
 		s->stopping = true;
 		/* At the end of `run` what was there before it stays; `delete` takes all. */
-		r = cleanup_sandbox(s->name, c->lifeline && s->history);
+		r = cleanup_sandbox(s->name, s->lock_fd, c->lifeline && s->history);
 		if (r < 0)
 			client_error(c, r, "not everything could be removed: %s", strerror(-r));
 		else

@@ -74,6 +74,8 @@ static void child(const struct supervisor *s, int sock, int plan, int trust)
 	    dup2(plan, LAUNCH_FD_PLAN) < 0 || dup2(trust, LAUNCH_FD_TRUST) < 0 ||
 	    close_range(LAUNCH_FD_TRUST + 1, ~0u, CLOSE_RANGE_CLOEXEC) < 0)
 		_exit(125);
+	if (limits_child(&s->limits) < 0)
+		_exit(125);
 	sigemptyset(&none);
 	sigprocmask(SIG_SETMASK, &none, NULL);
 	execve("/proc/self/exe", argv, envp);

@@ -38,6 +38,7 @@ struct kernel {
 	int publish_fd, publish_result;
 	const char *lsm_missing; /* NULL: the layer is live, or to be tried */
 	char lsm_text[160];
+	char failed[64]; /* program that could not be attached */
 	struct known_path *known; /* KNOWN_PATHS of them, by path id, which is never given to another path */
 };
 
@@ -398,6 +399,8 @@ int kernel_attach(struct kernel *k, const struct kernel_config *c, const char **
 	}
 	for (unsigned int i = 0; r == 0 && i < LOADERS; i++)
 		r = attach(loaders[i].skel, c, ret_what);
+	snprintf(k->failed, sizeof(k->failed), "%s", *ret_what);
+	*ret_what = k->failed;
 	loaders_done(loaders);
 	if (r == 0)
 		load_lsm(k, c);

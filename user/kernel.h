@@ -25,7 +25,7 @@ struct kernel_config {
 
 /* The tables.  From here on an image can be published and descriptors exported. */
 int kernel_new(const struct kernel_config *c, struct kernel **ret);
-/* Loads, attaches and pins the programs.  *ret_what names the failing part on error (a literal). */
+/* Loads, attaches and pins the programs.  *ret_what names the failing part on error (lives as long as k). */
 int kernel_attach(struct kernel *k, const struct kernel_config *c, const char **ret_what);
 /* NULL: the BPF LSM layer is live; else why it is not there (lives as long as k). */
 const char *kernel_lsm_missing(const struct kernel *k);

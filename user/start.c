@@ -50,7 +50,8 @@ static int spawn(const struct sandbox_start *s, int *ret_sock)
 
 static int hand_over(int sock, const struct sandbox_start *s)
 {
-	struct supervise_args a = {.keep = s->keep, .verbose = s->verbose, .uid = s->uid, .global = s->global,
+	struct supervise_args a = {.keep = s->keep, .verbose = s->verbose, .uid = s->uid, .global = s->global, .pids_max = s->pids_max,
+				   .memory_max = s->memory_max,
 				   .allow_missing = s->allow_missing};
 	int fds[SF_COUNT] = {[SF_PLAN] = s->plan_fd,	 [SF_IMAGE] = s->image_fd, [SF_POLICY] = s->policy_fd,
 			     [SF_HOSTS] = s->hosts_fd, [SF_ROOTS] = s->roots_fd, [SF_UPSTREAM] = s->upstream_fd,
@@ -73,7 +74,10 @@ int sandbox_start(const struct sandbox_start *s, char **ret_name, int *ret_contr
 	int r;
 
 	*ret_error = NULL;
-	sandbox_sweep();
+	if (s->name)
+		sandbox_settle(s->name);
+	else
+		sandbox_sweep();
 	r = spawn(s, &sock);
 	if (r == 0)
 		r = hand_over(sock, s);

@@ -29,7 +29,8 @@ struct sandbox_start {
 	const char *hash;	 /* of the policy (prepare.h) */
 	int global_fd;		 /* image of the global policy, in force instead of image_fd */
 	uint64_t global;	 /* its revision; 0: there is none, and global_fd is not looked at */
-	uid_t uid;	/* of the sandbox's processes, for status */
+	uid_t uid;	/* of the sandbox's processes */
+	uint64_t pids_max, memory_max; /* struct limits */
 	const char *user;
 };
 
@@ -46,6 +47,8 @@ static inline bool start_shows_stderr(bool verbose, bool keep)
 
 /* Removes what dead supervisors left (cgroups and their processes, pins, directories).  Every command calls it. */
 void sandbox_sweep(void);
+/* The same, and waits for a supervisor of that name which is just dying. */
+void sandbox_settle(const char *name);
 
 /* Hidden commands, dispatched by main.c. */
 int supervise_main(int argc, char **argv); /* "__supervise" */

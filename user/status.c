@@ -213,6 +213,14 @@ static void print_counts(const json_t *st, FILE *out)
 		label("now", out);
 		numbers_print(st, counts, ARRAY_LEN(counts), out);
 	}
+	if (status_string(st, "processes_max", NULL)) {
+		label("limits", out);
+		fputs("processes: ", out);
+		safe_print(status_string(st, "processes_max", ""), out);
+		fputs("; memory: ", out);
+		safe_print(status_string(st, "memory_max", "?"), out);
+		fputc('\n', out);
+	}
 	if (status_number(st, "events_lost", &v)) {
 		label("events lost", out);
 		fprintf(out, "%" PRId64, v);

@@ -312,12 +312,17 @@ static int directories(struct supervisor *s)
 		return supervise_fail(s, "no bpf file system: %s; mount one with 'mount -t bpf bpf /sys/fs/bpf'", strerror(-r));
 	if (asprintf(&s->pin_dir, "%s/%s", base, s->name) < 0)
 		return supervise_fail(s, "out of memory");
+	/* Who has cleared up may have done it in another mount namespace, where these pins cannot be seen. */
+	(void)remove_tree(s->pin_dir);
 	if (mkdir(s->pin_dir, 0700) < 0)
 		return supervise_fail(s, "%s: %s", s->pin_dir, strerror(errno));
 	r = cgroups_create(s->name, &s->cgroups);
 	if (r < 0)
 		return supervise_fail(s, "cgroup v2: %s%s", strerror(-r),
 				      r == -ENOENT ? "; mount it with 'mount -t cgroup2 none /sys/fs/cgroup'" : "");
+	s->limits.pids = s->args.pids_max;
+	s->limits.memory = s->args.memory_max;
+	limits_apply(&s->limits, &s->cgroups, (uid_t)s->args.uid);
 	(void)mkdir(OSH_STATE_DIR, 0755);
 	(void)remove_state(s->state_dir, true);
 	if (mkdir(s->state_dir, 0711) < 0 && errno != EEXIST)
@@ -558,7 +563,7 @@ static void stop(struct supervisor *s)
 		if (s->kernel && s->ring && s->log)
 			supervise_drain(s);
 		reload_ended(s);
-		r = cleanup_sandbox(s->name, s->history || (s->args.keep && s->started));
+		r = cleanup_sandbox(s->name, s->lock_fd, s->history || (s->args.keep && s->started));
 	}
 	if (c && s->failure) {
 		int n;
@@ -590,6 +595,7 @@ int supervise_main(int argc, char **argv)
 	if (chdir("/") < 0)
 		return 125;
 	(void)prctl(PR_SET_NAME, "osh-supervisor");
+	limits_protect();
 	(void)setrlimit(RLIMIT_NOFILE, &files);
 	if (loop_new(&s.loop) < 0 || receive_start(&s, 3) < 0 || choose_name(&s) < 0 || signals(&s) < 0)
 		return 125;

@@ -20,6 +20,7 @@
 #include "user/eventlog.h"
 #include "user/kernel.h"
 #include "user/launch.h"
+#include "user/limits.h"
 #include "user/layers.h"
 #include "user/record.h"
 #include "user/revisions.h"
@@ -40,6 +41,7 @@ struct supervise_args {
 	char static_hash[65];
 	char hash[65];	 /* of the sandbox's own policy */
 	uint64_t global; /* revision of the global policy that SF_GLOBAL is; 0: there is none */
+	uint64_t pids_max, memory_max; /* struct limits */
 };
 
 struct client {
@@ -116,6 +118,7 @@ struct supervisor {
 	int lock_fd;
 	struct loop *loop;
 	struct cgroups cgroups;
+	struct limits limits;
 	struct kernel *kernel;
 	struct published image[OSH_SLOTS];
 	struct retired retired[RETIRED_MAX]; /* by generation, for events that are still on their way */
@@ -201,8 +204,9 @@ struct client *client_of_command(struct supervisor *s, uint32_t command);
 __attribute__((format(printf, 3, 4))) void client_error(struct client *c, int error, const char *fmt, ...);
 
 /* cleanup.c */
-/* Removes everything of a sandbox whose supervisor is this process; its revisions may stay. */
-int cleanup_sandbox(const char *name, bool keep_revisions);
+/* Removes everything of a sandbox whose supervisor is this process and holds lock_fd (-1: it did not get that far); its
+ * revisions may stay.  Nothing, when the name has become another sandbox's. */
+int cleanup_sandbox(const char *name, int lock_fd, bool keep_revisions);
 /* Removes what a sandbox that is gone left on purpose.  -ENOENT: nothing; -EBUSY: it is there. */
 int cleanup_revisions(const char *name);
 #define KEPT_FILE "kept" /* in the run directory: its revisions outlive the supervisor */

@@ -33,6 +33,8 @@ static const struct help helps[] = {
 	 "                        (default: one is chosen)\n"
 	 "  --allow-missing LAYER start although LAYER cannot be shown to work here: landlock,\n"
 	 "                        seccomp or proxy-jail (repeatable); status and log say so\n"
+	 "  --pids-max N          processes and threads at once (default: 4096; max: no limit)\n"
+	 "  --memory-max SIZE     memory: 512M, 2G, max (default: all but a tenth of the host's)\n"
 	 "  --keep                keep the sandbox when COMMAND ends, until `osh-enforce delete`\n"
 	 "  --dry-run             say what would be allowed and how the walls would stand; run "
 	 "nothing\n"

@@ -212,6 +212,18 @@ check "the next run clears up" all 'rc_is 0'
 OUT=$(sandbox_left "${PFX}a" "$SUP" "$PRX" | grep -v /var/lib/)
 check "nothing of it is left (both killed)" out_is ''
 
+section "a command in another mount namespace"
+must_start m "$DENY"
+# There the host's bpf file system may not be mounted: clearing up after the last of *its* sandboxes must not take ours.
+OUT=$(cd "$W" && unshare --mount --propagation private sh -c 'umount /run/osh-enforce/.bpf 2>/dev/null; exec "$@"' sh \
+	timeout -k 5 60 "${OSHC[@]}" run --policy "$NONE" -- true 2>&1 </dev/null); RC=$?
+check "a sandbox comes and goes there" rc_is 0
+sb m curl -sS -m 3 $URL/zen
+check "what was denied here still is, by the kernel" all 'rc_is 7'
+OUT=$(find /sys/fs/bpf/osh-enforce /run/osh-enforce/.bpf/osh-enforce -path "*/${PFX}m/agent_connect4" 2>/dev/null)
+check "and the programs are pinned" out_has agent_connect4
+delete m
+
 section "init's death ends the sandbox"
 must_start d "$DENY"
 mapfile -t PIDS < <(sandbox_pids "${PFX}d" "$(status_json d)")
