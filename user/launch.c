@@ -118,16 +118,19 @@ static int limit(const struct launch_plan *p)
 											 : 0;
 }
 
-static int lock_files(const struct launch_plan *p, struct landlock_ruleset *ruleset, char **ret_error)
+static int lock_files(const struct launch_plan *p, int host_proc, struct landlock_ruleset *ruleset, char **ret_error)
 {
 	int r;
 
 	if (ruleset->fd < 0) /* none in this kernel, or said to be missing */
 		return 0;
+	r = proof_outside_readable(host_proc);
+	if (r < 0)
+		return error_text(ret_error, r, "Landlock cannot be proven live: the host's /proc/version: %s", strerror(-r));
 	r = landlock_enforce(ruleset);
 	if (r < 0)
 		return error_text(ret_error, r, "cannot enforce Landlock: %s", strerror(-r));
-	return proof_landlock(p, ret_error);
+	return proof_landlock(p, host_proc, ret_error);
 }
 
 static int lock_calls(int landlock, char **ret_error)
@@ -145,7 +148,8 @@ static int lock_calls(int landlock, char **ret_error)
 
 /* The last two locks, in the only order that works: without no_new_privs neither is accepted from a
  * plain user. */
-static int lock(const struct launch_plan *p, uint32_t allowed, struct landlock_ruleset *ruleset, char **ret_error)
+static int lock(const struct launch_plan *p, uint32_t allowed, int host_proc, struct landlock_ruleset *ruleset,
+		char **ret_error)
 {
 	int r;
 
@@ -153,7 +157,8 @@ static int lock(const struct launch_plan *p, uint32_t allowed, struct landlock_r
 	    prctl(PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0) != 1)
 		return error_text(ret_error, -EPERM, "cannot set no_new_privs: %s",
 				  strerror(errno));
-	r = lock_files(p, ruleset, ret_error);
+	r = lock_files(p, host_proc, ruleset, ret_error);
+	close(host_proc);
 	if (r < 0) {
 		ruleset->abi = 0;
 		r = layer_missing(allowed, LAYER_LANDLOCK, r, ret_error);
@@ -170,12 +175,13 @@ static int build_walls(const struct launch_plan *p, uint32_t allowed, char **ret
 	const struct warner warner = {.warn = tell_warning};
 	struct landlock_ruleset ruleset = {.fd = -1};
 	struct stat host_root;
-	int r;
+	int host_proc, r;
 
 	/* 1. Before anything that relies on them: the hooks of the cgroup that this process was
 	 * born in. */
 	r = proof_hooks_live(ret_error);
-	if (r == 0 && stat("/", &host_root) < 0)
+	host_proc = open("/proc", O_PATH | O_DIRECTORY | O_CLOEXEC);
+	if (r == 0 && (stat("/", &host_root) < 0 || host_proc < 0))
 		r = -errno;
 	/* 2. Files and IPC, while there is the privilege to mount. */
 	if (r == 0)
@@ -197,7 +203,7 @@ static int build_walls(const struct launch_plan *p, uint32_t allowed, char **ret
 	if (r == 0 && close_range(LAUNCH_FD_PLAN, LAUNCH_FD_TRUST, 0) < 0)
 		r = -errno;
 	if (r == 0)
-		r = lock(p, allowed, &ruleset, ret_error);
+		r = lock(p, allowed, host_proc, &ruleset, ret_error);
 	return r;
 }
 

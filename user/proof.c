@@ -139,44 +139,47 @@ int proof_mounts(const struct launch_plan *p, const struct stat *host_root, char
 	return 0;
 }
 
-/* Character device 0,0 stands for a removed file in overlays and needs no privilege (mknod(2)), but a Landlock right. */
-static int try_device(const char *dir, bool *ret_file)
+/* An errno, 0 when it could be made. */
+static int try_file(const char *dir)
 {
 	char path[PATH_MAX];
-	int fd, e;
+	int fd;
 
 	snprintf(path, sizeof(path), "%s/.osh-proof", dir);
 	fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
-	*ret_file = fd >= 0;
 	if (fd < 0)
 		return errno;
 	close(fd);
 	unlink(path);
-	e = mknod(path, S_IFCHR | 0600, 0) < 0 ? errno : 0;
-	unlink(path);
-	return e;
+	return 0;
 }
 
-int proof_landlock(const struct launch_plan *p, char **ret_error)
+int proof_outside_readable(int host_proc)
 {
+	_cleanup_close_ int fd = openat(host_proc, "version", O_RDONLY | O_CLOEXEC);
+
+	return fd < 0 ? -errno : 0;
+}
+
+int proof_landlock(const struct launch_plan *p, int host_proc, char **ret_error)
+{
+	int r = proof_outside_readable(host_proc);
+
 	*ret_error = NULL;
+	if (r != -EACCES)
+		return error_text(ret_error, -ENOTCONN, "Landlock is not live: a file outside the sandbox was not refused (%s)",
+				  r ? strerror(-r) : "it was opened");
 	for (size_t i = 0; i < p->nmounts; i++) {
-		bool file;
 		int e;
 
 		if (p->mounts[i].kind != PLAN_TMPFS || !(p->mounts[i].flags & PLAN_STICKY))
 			continue;
-		e = try_device(p->mounts[i].path, &file);
-		if (!file)
+		e = try_file(p->mounts[i].path);
+		if (e)
 			return error_text(ret_error, -ENOTCONN, "Landlock refuses what it must allow: a file in %s (%s)",
 					  p->mounts[i].path, strerror(e));
-		if (e != EACCES)
-			return error_text(ret_error, -ENOTCONN,
-					  "Landlock is not live: a device node was not refused in %s (%s)", p->mounts[i].path,
-					  e ? strerror(e) : "it was made");
-		return 0;
 	}
-	return error_text(ret_error, -ENOTCONN, "Landlock cannot be proven live: the sandbox has no directory of its own");
+	return 0;
 }
 
 int proof_calls(char **ret_error)
