@@ -133,15 +133,19 @@ printf '# %s\n' "$OUT"
 check "what found no room is counted" test "$ATTEMPTS" = $((LINES_ + SUMMED + LOST))
 
 section "the supervisor dies under a flood"
-SUP=$(json_field "$(status_json r)" pid)
-bg r "$W/flood" flood 30 1 $NO_IP 4001
-until_true 10 eval 'totals r; [ "$SUMMED" -gt 0 ] || sleep 0.5'
-kill -9 "$SUP"
-sleep 0.3
-delete r
-# Every osh-enforce on the host clears up after the dead: another one may have been first, and have said it.
-check "clearing up states what is in no log" all 'rc_is 0' 'out_is "" || out_has "${PFX}r: its supervisor died; .*[1-9][0-9]+ suppressed"'
-wait "$BG_PID" 2>/dev/null
+# Every osh-enforce on the host clears up after the dead, and says it then: another one may be first.
+for try in 1 2 3 4; do
+	[ "$try" = 1 ] || must_start r "$T/p.yaml"
+	SUP=$(json_field "$(status_json r)" pid)
+	bg r "$W/flood" flood 30 1 $NO_IP 4001
+	until_true 10 eval 'totals r; [ "$SUMMED" -gt 0 ] || sleep 0.5'
+	kill -9 "$SUP"
+	sleep 0.3
+	delete r
+	wait "$BG_PID" 2>/dev/null
+	[ -z "$OUT" ] || break
+done
+check "clearing up states what is in no log" all 'rc_is 0' 'out_has "${PFX}r: its supervisor died; .*[1-9][0-9]+ suppressed"'
 OUT=$(sandbox_left "${PFX}r")
 check "nothing is left" out_is ''
 
