@@ -152,7 +152,8 @@ mount -t tmpfs -o size=6m tmpfs "$LOGS" && on_exit "umount $LOGS"
 must_start d "$T/p.yaml" --add-host "api.example.test:$API_IP_"
 head -c 6000000 /dev/zero >"$LOGS/fill" 2>/dev/null
 cat /dev/zero >>"$LOGS/fill" 2>/dev/null
-for i in 1 2 3 4 5 6 7 8; do sb d python3 -c 'import socket
+# More than the 2 MiB of lines that are kept in memory until there is room again.
+for i in {1..16}; do sb d python3 -c 'import socket
 for i in range(500):
     s = socket.socket()
     try: s.connect(("10.9.%d.%d" % (i / 250, i % 250 + 1), 81))
