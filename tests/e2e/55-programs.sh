@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Real programs behind all walls: what the filter, the mounts and Landlock refuse must not be what they live on.
 #
-# With OSHT_BROWSER=1 a browser as well (Debian's chromium, about 300 MB with what it needs; installed where missing).
+# With OSHT_BROWSER=1 a browser as well (Debian's chromium, about 300 MB with what it needs; where it is missing
+# it is there for the test only).
 . "$(dirname "$0")/lib.sh"
 e2e_up
 nginx_up
@@ -137,7 +138,12 @@ check "perl" says perl
 
 if [ "${OSHT_BROWSER:-0}" = 1 ]; then
 	section browser
-	type -P chromium >/dev/null || apt-get install -qy --no-install-recommends chromium >"$T/log/apt.log" 2>&1
+	packages() { dpkg-query -W -f '${Package}:${Architecture}\n' | sort; }
+	if ! type -P chromium >/dev/null; then
+		packages >"$T/before"
+		apt-get install -qy --no-install-recommends chromium >"$T/log/apt.log" 2>&1
+		on_exit "apt-get purge -qy $(packages | comm -13 "$T/before" - | tr '\n' ' ') >/dev/null 2>&1"
+	fi
 	LIMIT=120 sbsh r "cd && HOME=\$PWD chromium --headless --no-sandbox --disable-gpu --disable-dev-shm-usage --no-first-run --user-data-dir=\$PWD/profile \
 		--dump-dom 'data:text/html,<body><script>document.body.append(\"sum \" + (40 + 2))</script>' 2>$W/chromium.err"
 	check "renders a page with a script" says 'sum 42'
