@@ -4,9 +4,11 @@
  *
  *   lsm/unix_stream_connect, unix_may_send  the peer is of this sandbox, or a socket file that the policy lists
  *   lsm/socket_create                       families, types and protocols: the same list as seccomp's
- *   lsm/ptrace_access_check                 nobody outside; a traced process of the sandbox loses its identity
- *   lsm/task_kill                           nobody outside
- *   lsm/task_setnice, task_setioprio, task_setscheduler  nobody outside (the last: affinity, too)
+ *   lsm/ptrace_access_check, ptrace_traceme nobody outside; a traced process of the sandbox loses its identity
+ *   lsm/task_kill                           nobody outside; nor by a descriptor's owner:
+ *   lsm/file_fcntl, file_ioctl              a descriptor's signals go to the process itself
+ *   lsm/task_setnice, task_setioprio, task_setscheduler, task_movememory   nobody outside
+ *   lsm/file_receive                        no socket that was made outside, but a Unix one
  *   lsm/mmap_file, file_mprotect            code from a file that the agent may write takes identity away
  *   lsm/bpf, bpf_map, bpf_prog              our tables and programs
  *
@@ -25,6 +27,12 @@
 #define MNT_READONLY 0x40
 #define S_IWOTH 2
 #define S_IWGRP 020
+#define S_IFMT 0170000
+#define S_IFSOCK 0140000
+#define F_SETOWN 8
+#define F_SETOWN_EX 15
+#define FIOSETOWN 0x8901
+#define SIOCSPGRP 0x8902
 
 const volatile __u32 cfg_uid; /* that the agent runs as */
 
@@ -91,7 +99,32 @@ int BPF_PROG(lsm_unix_connect, struct sock *sock, struct sock *other, struct soc
 SEC("lsm/unix_may_send")
 int BPF_PROG(lsm_unix_send, struct socket *sock, struct socket *other, int ret)
 {
-	return ret || !in_sandbox() ? ret : unix_peer(other->sk);
+	struct unix_sock *u;
+
+	if (ret || !in_sandbox())
+		return ret;
+	/* Connected to it already: asked then, or a pair that was handed in as standard input or output. */
+	u = bpf_skc_to_unix_sock(sock->sk);
+	if (u && other->sk && u->peer == other->sk)
+		return 0;
+	return unix_peer(other->sk);
+}
+
+/* Sockets belong to the cgroup that they were made in, and no hook of ours would see what one from outside does. */
+SEC("lsm/file_receive")
+int BPF_PROG(lsm_receive, struct file *file, int ret)
+{
+	struct socket *sock;
+	struct sock *sk;
+
+	if (ret || !in_sandbox() || (BPF_CORE_READ(file, f_inode, i_mode) & S_IFMT) != S_IFSOCK)
+		return ret;
+	sock = BPF_CORE_READ(file, private_data); /* NULL: only a path to a socket file */
+	sk = sock ? BPF_CORE_READ(sock, sk) : NULL;
+	if (!sk || BPF_CORE_READ(sk, __sk_common.skc_family) == AF_UNIX ||
+	    cgroup_ours(BPF_CORE_READ(sk, sk_cgrp_data.cgroup)))
+		return 0;
+	return refuse(OSH_EV_SOCKET, OSH_R_PROTOCOL, OSH_SOCKET_AUX(BPF_CORE_READ(sk, __sk_common.skc_family), 0), 0);
 }
 
 SEC("lsm/socket_create")
@@ -111,14 +144,14 @@ int BPF_PROG(lsm_socket, int family, int type, int protocol, int kern, int ret)
 
 /* ------------------------------------------------------------------------------ other processes -- */
 
-/* The union cached for the record is of an untainted one: its generation names the taint too (decide.bpf.h). */
+/* Of the record that is there now.  An exec may replace it at the same time: it looks at the old one once more after
+ * that, and here the look-up is repeated, so that one of the two sees the other. */
 static __always_inline void taint(struct task_struct *p, __u32 why)
 {
 	__u32 tgid = (__u32)BPF_CORE_READ(p, tgid);
-	struct osh_proc *r = bpf_map_lookup_elem(&procs, &tgid);
 
-	if (r && !r->id.taint)
-		r->id.taint = why;
+	taint_record(tgid, why);
+	taint_record(tgid, why);
 }
 
 SEC("lsm/ptrace_access_check")
@@ -133,6 +166,15 @@ int BPF_PROG(lsm_ptrace, struct task_struct *child, unsigned int mode, int ret)
 	return 0;
 }
 
+/* What the parent does to it from here on no hook sees.  seccomp refuses it first. */
+SEC("lsm/ptrace_traceme")
+int BPF_PROG(lsm_traceme, struct task_struct *parent, int ret)
+{
+	if (!ret && in_sandbox())
+		taint(bpf_get_current_task_btf(), OSH_TAINT_TRACED);
+	return ret;
+}
+
 SEC("lsm/task_kill")
 int BPF_PROG(lsm_kill, struct task_struct *p, struct kernel_siginfo *info, int sig, const struct cred *cred, int ret)
 {
@@ -141,32 +183,62 @@ int BPF_PROG(lsm_kill, struct task_struct *p, struct kernel_siginfo *info, int s
 	return refuse(OSH_EV_PROCESS, OSH_R_OUTSIDE, (__u32)sig, 0);
 }
 
-static __always_inline int priority(struct task_struct *p, int ret)
+/* The owner of a descriptor gets signals for it (F_SETOWN, fcntl(2)), of F_SETSIG's choice, without task_kill.  Which
+ * process a number means is not known here before Linux 6.2, so only the caller's own may be named; the forms that hand
+ * it over in memory are refused. */
+SEC("lsm/file_fcntl")
+int BPF_PROG(lsm_fcntl, struct file *file, unsigned int cmd, unsigned long arg, int ret)
 {
-	return ret || !in_sandbox() || task_ours(p) ? ret : refuse(OSH_EV_PROCESS, OSH_R_OUTSIDE, 0, 0);
+	if (ret || (cmd != F_SETOWN && cmd != F_SETOWN_EX) || !in_sandbox())
+		return ret;
+	if (cmd == F_SETOWN && ((__u32)arg == 0 || (__u32)arg == (__u32)(bpf_get_current_pid_tgid() >> 32)))
+		return 0;
+	return refuse(OSH_EV_PROCESS, OSH_R_OUTSIDE, 0, 0);
+}
+
+SEC("lsm/file_ioctl")
+int BPF_PROG(lsm_ioctl, struct file *file, unsigned int cmd, unsigned long arg, int ret)
+{
+	if (ret || (cmd != FIOSETOWN && cmd != SIOCSPGRP) || !in_sandbox())
+		return ret;
+	return refuse(OSH_EV_PROCESS, OSH_R_OUTSIDE, 0, 0);
+}
+
+static __always_inline int schedule(struct task_struct *p, int ret)
+{
+	if (ret || !in_sandbox() || task_ours(p))
+		return ret;
+	return refuse(OSH_EV_PROCESS, OSH_R_OUTSIDE, 0, 0);
 }
 
 SEC("lsm/task_setnice")
 int BPF_PROG(lsm_setnice, struct task_struct *p, int nice, int ret)
 {
-	return priority(p, ret);
+	return schedule(p, ret);
 }
 
 SEC("lsm/task_setioprio")
 int BPF_PROG(lsm_setioprio, struct task_struct *p, int ioprio, int ret)
 {
-	return priority(p, ret);
+	return schedule(p, ret);
 }
 
 SEC("lsm/task_setscheduler")
 int BPF_PROG(lsm_setscheduler, struct task_struct *p, int ret)
 {
-	return priority(p, ret);
+	return schedule(p, ret);
+}
+
+SEC("lsm/task_movememory")
+int BPF_PROG(lsm_movememory, struct task_struct *p, int ret)
+{
+	return schedule(p, ret);
 }
 
 /* ------------------------------------------------------------------------- code that was not there -- */
 
-/* May the agent have written the file?  On a mount that is writable here, and its own or open to others. */
+/* May the agent have written the file?  On a mount that is writable here, and its own or open to others.  Where there is
+ * a POSIX ACL the group bits are its mask, so one that lets somebody write is seen too. */
 static __always_inline bool agent_may_write(struct file *f)
 {
 	struct inode *inode = BPF_CORE_READ(f, f_inode);

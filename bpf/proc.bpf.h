@@ -273,6 +273,14 @@ static long env_step(__u32 i, void *arg)
 	return 0;
 }
 
+static __always_inline void taint_record(__u32 tgid, __u32 why)
+{
+	struct osh_proc *r = bpf_map_lookup_elem(&procs, &tgid);
+
+	if (r)
+		__sync_val_compare_and_swap(&r->id.taint, 0, why); /* the first reason stays; a full barrier */
+}
+
 /* --- the hooks ------------------------------------------------------------------------------------- */
 
 static __always_inline struct osh_proc *proc_valid(__u32 tgid, __u64 start, __u64 exec_id)
@@ -324,7 +332,7 @@ static long anc_step(__u32 i, void *arg)
 SEC("raw_tp/sched_process_exec")
 int BPF_PROG(on_exec, struct task_struct *p, pid_t old_pid, struct linux_binprm *bprm)
 {
-	__u32 zero = 0, tgid, len;
+	__u32 zero = 0, tgid, len, late;
 	struct exec_scratch *x;
 	struct osh_proc *old;
 	struct env_ctx env = {};
@@ -379,7 +387,12 @@ int BPF_PROG(on_exec, struct task_struct *p, pid_t old_pid, struct linux_binprm 
 	if (bpf_map_update_elem(&procs, &tgid, &x->proc, BPF_ANY)) {
 		bpf_map_delete_elem(&procs, &tgid);
 		stat_inc(OSH_STAT_PROC_LOST);
+		return 0;
 	}
+	/* Traced while the environment was read, by the record that this one has just replaced (lsm.bpf.h). */
+	late = __sync_val_compare_and_swap(&old->id.taint, 0, 0);
+	if (late)
+		taint_record(tgid, late);
 	return 0;
 }
 
