@@ -374,7 +374,7 @@ const struct probe probes[] = {
 
 	{"extras", "connect-unix", "cgroup/connect_unix", "second lock on Unix sockets",
 	 S | G, probe_hook, "a kernel of 6.7 or later", &hook_connect_unix},
-	{"extras", "bpf-lsm", "BPF LSM", "Unix peers, ptrace, scripts by file, foreign code",
+	{"extras", "bpf-lsm", "BPF LSM", "whose Unix socket, processes outside, code of its own",
 	 S, probe_lsm, REMEDY_LSM, NULL},
 };
 /* clang-format on */
