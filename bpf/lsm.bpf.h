@@ -99,15 +99,16 @@ int BPF_PROG(lsm_unix_connect, struct sock *sock, struct sock *other, struct soc
 SEC("lsm/unix_may_send")
 int BPF_PROG(lsm_unix_send, struct socket *sock, struct socket *other, int ret)
 {
+	struct sock *own = sock->sk, *peer = other->sk;
 	struct unix_sock *u;
 
 	if (ret || !in_sandbox())
 		return ret;
 	/* Connected to it already: asked then, or a pair that was handed in as standard input or output. */
-	u = bpf_skc_to_unix_sock(sock->sk);
-	if (u && other->sk && u->peer == other->sk)
+	u = own ? bpf_skc_to_unix_sock(own) : NULL;
+	if (u && peer && u->peer == peer)
 		return 0;
-	return unix_peer(other->sk);
+	return unix_peer(peer);
 }
 
 /* Sockets belong to the cgroup that they were made in, and no hook of ours would see what one from outside does. */
