@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * 14-sockets.c - packets and sockets of kinds that no sandbox has.
+ * 14-families.c - packets and sockets of kinds that no sandbox has.
  */
 #include "net.h"
 
