@@ -29,7 +29,7 @@ box h http.yaml
 while IFS=$'\t' read -r n what control log expect harm; do
 	name "$OPEN" "$n.web.test"
 	case $log in
-	deny) log="l7_decision=deny dst_host=$n\.web\.test .*binary=$PY" ;;
+	deny) log="l7_decision=(deny|error) dst_host=$n\.web\.test .*binary=$PY" ;;
 	none) log='' ;;
 	*) log="l7_decision=deny dst_host=$n\.web\.test .*l7_target=$log .*binary=$PY" ;;
 	esac

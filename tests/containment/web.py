@@ -1,8 +1,9 @@
 #!/usr/bin/env python3
 """web.py SPEC... [RECORDS]: an HTTP server that writes down, byte for byte, what reached it, and is not strict.
 
-SPEC is plain:PORT, or tls:PORT:CERTIFICATE:KEY (TLS 1.2 and later), or raw:PORT (nothing is answered).  Each connection
-has a file in the directory RECORDS, PORT-N: what came, decrypted.  A request is answered 200, after its body; a target that
+SPEC is plain:PORT, or tls:PORT:CERTIFICATE:KEY (any version of TLS), oldtls:... (TLS 1.1 at most), or raw:PORT
+(whatever comes is answered `seen`).  Each connection
+has a file in the directory RECORDS, PORT-N: what came, decrypted; behind raw: once more without the frames of TLS records.  A request is answered 200, after its body; a target that
 holds `/103` with an early hint first, one with `/upgrade` with 101; `Expect` with 100.
 """
 import os
@@ -36,6 +37,15 @@ class Connection:
         if self.record:
             self.record.write(data)
         self.buf += data
+
+    def unframed(self):
+        out, rest = b"", self.buf
+        while len(rest) > 5:
+            n = int.from_bytes(rest[3:5], "big")
+            out, rest = out + rest[5:5 + n], rest[5 + n:]
+        self.record.seek(len(self.buf))
+        self.record.write(out)
+        self.record.seek(len(self.buf))
 
     def until(self, *ends):
         while True:
@@ -88,8 +98,10 @@ def handle(s, port, context):
             if context:
                 s = context.wrap_socket(s, server_side=True)
             c = Connection(s, port)
-            while context is None and port in raw:
+            while port in raw:
                 c.more()
+                c.unframed()
+                s.sendall(b"seen")
             c.serve()
     except (OSError, ValueError, Gone):
         pass
@@ -109,8 +121,12 @@ for spec in sys.argv[1:]:
         continue
     kind, port, *files = spec.split(":")
     tls = None
-    if kind == "tls":
+    if kind.endswith("tls"):
         tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        tls.set_ciphers("ALL:@SECLEVEL=0")
+        tls.minimum_version = ssl.TLSVersion.TLSv1
+        if kind == "oldtls":
+            tls.maximum_version = ssl.TLSVersion.TLSv1_1
         tls.load_cert_chain(*files)
     elif kind == "raw":
         raw.add(int(port))
