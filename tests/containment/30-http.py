@@ -134,9 +134,9 @@ row("hints", "behind a 103 of the server", get("/ok/103/hints") + hidden("hints"
 
 # --- leaving HTTP/1 --------------------------------------------------------------------------------------------------
 UP = ("Connection: Upgrade", "Upgrade: ")
-row("upgrade", "Upgrade, then anything", get("/ok/upgrade", UP[0], UP[1] + "raw") + hidden("upgrade"), None)
+row("upgrade", "Upgrade, then anything", get("/ok/upgrade", UP[0], UP[1] + "raw") + hidden("upgrade"), None, log="/evil/upgrade")
 row("websocket", "WebSocket on an endpoint without", get("/ok/upgrade/ws", UP[0], UP[1] + "websocket", "Sec-WebSocket-Version: 13",
-    "Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==") + hidden("websocket"), None)
+    "Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==") + hidden("websocket"), None, log="/evil/websocket")
 row("wsdenied", "denied WebSocket upgrade, then frames", get("/evil/upgrade/wsdenied", UP[0], UP[1] + "websocket",
     "Sec-WebSocket-Version: 13", "Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==") + "\x81\x05hello" + hidden("wsdenied"), "wsdenied", log="/evil/upgrade/wsdenied")
 row("h2c", "Upgrade: h2c", get("/ok/h2c", "Connection: Upgrade, HTTP2-Settings", "Upgrade: h2c", "HTTP2-Settings: AAMAAABkAAQCAAAAAAIAAAAA"),

@@ -259,7 +259,7 @@ $(tail -n 5 "$W/out/c.$c" 2>/dev/null)"
 	elif [ -n "${C_LOG[I]}" ] && ! log_comes; then
 		outcome "$I" "blocked, log line wrong" bad "want one line like: ${C_LOG[I]}
 what it denied last:
-$(grep action=deny "$T/log/box.${C_BOX[I]}" | grep -v 'no matching network policy' | tail -n 4)"
+$(grep -E "(action|decision)=(deny|error)" "$T/log/box.${C_BOX[I]}" | grep -v 'no matching network policy' | tail -n 4)"
 	else
 		outcome "$I" blocked good
 	fi
