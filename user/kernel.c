@@ -133,6 +133,8 @@ static int attach(struct enforce_bpf *s, const struct kernel_config *c, const ch
 			return -errno;
 		}
 		r = pin_link(l, c->pin_dir, name);
+		if (is_lsm(name))
+			close(bpf_link__fd(l)); /* else taking the pin away would not detach it (lsm_detach()) */
 		bpf_link__disconnect(l); /* the pin holds it; closing ours must not detach */
 		bpf_link__destroy(l);
 		if (r < 0) {
