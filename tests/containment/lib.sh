@@ -46,14 +46,16 @@ declare -a C_NAME C_LAYER C_ATTEMPT C_ALONE C_BEFORE C_HARM C_CONTROL C_LOG C_NO
 
 # --- what a class says -------------------------------------------------------------------------------------------
 try() {
-	local f
+	local f k
 	C_NAME[N]=$1; shift
 	for f in LAYER ATTEMPT ALONE BEFORE HARM CONTROL LOG NONE EXPECT LIMIT HOST; do printf -v "C_${f}[$N]" ''; done
 	C_BOX[N]=a
 	for f in "$@"; do
 		case ${f%%=*} in
 		layer | attempt | alone | before | harm | control | log | none | box | expect | limit | host)
-			printf -v "C_$(tr a-z A-Z <<<"${f%%=*}")[$N]" '%s' "${f#*=}" ;;
+			k=${f%%=*}
+			printf -v "C_${k^^}[$N]" '%s' "${f#*=}"
+			;;
 		*) die "$CLASS: ${C_NAME[N]}: no field ${f%%=*}" ;;
 		esac
 	done

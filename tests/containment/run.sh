@@ -15,7 +15,8 @@ DIR=$(cd "$(dirname "$0")" && pwd)
 if [ -z "${OSHT_MOUNTS:-}" ] && [ "$(id -u)" = 0 ]; then # /etc/resolv.conf will name the test's own server
 	exec unshare --mount --propagation private env OSHT_MOUNTS=1 bash "$0" "$@"
 fi
-ENFORCED=1 LIST=0 ALL=0 ONLY=()
+LIST=0 ONLY=()
+export ENFORCED=1 ALL=0 # for lib.sh
 for a in "$@"; do
 	case $a in
 	--unenforced) ENFORCED=0 ;;
