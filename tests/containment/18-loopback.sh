@@ -12,7 +12,8 @@ EOP
 box b all.yaml
 box c all.yaml
 : >"$T/log/hostd.log" >"$T/log/other.log"
-"${INC[@]}" "${AS_USER[@]}" python3 "$DIR/hostd.py" tcp:127.0.0.1:6001 tcp:127.0.0.1:6002 tcp:::1:6003 tcp:::1:6004 "tcp:$C_IP:6005" \
+cp "$DIR/hostd.py" "$T/hostd.py" # where any user may read it
+"${INC[@]}" "${AS_USER[@]}" python3 "$T/hostd.py" tcp:127.0.0.1:6001 tcp:127.0.0.1:6002 tcp:::1:6003 tcp:::1:6004 "tcp:$C_IP:6005" \
 	"tcp:$C_IP6:6006" $(printf 'tcp:::%s ' :{6007..6022}) udp:127.0.0.1:6023 udp:::1:6024 "udp:$C_IP:6025" "udp:$C_IP6:6026" \
 	share:127.0.0.1:6027 "share::::6028" >"$T/log/hostd.log" 2>"$T/log/hostd.err" </dev/null &
 HOSTD=$!

@@ -24,7 +24,8 @@ box d addr.yaml
 WEB=$!
 on_exit "stop $WEB"
 : >"$T/log/hostd.log"
-"${INC[@]}" "${AS_USER[@]}" python3 "$DIR/hostd.py" $(printf 'tcp:::%s ' :{6101..6199}) >"$T/log/hostd.log" 2>"$T/log/hostd.err" </dev/null &
+cp "$DIR/hostd.py" "$T/hostd.py" # where any user may read it
+"${INC[@]}" "${AS_USER[@]}" python3 "$T/hostd.py" $(printf 'tcp:::%s ' :{6101..6199}) >"$T/log/hostd.log" 2>"$T/log/hostd.err" </dev/null &
 HOSTD=$!
 on_exit "stop $HOSTD"
 until_true $((10 * SLOW)) grep -q ready "$T/log/hostd.log" || die "host services: $(cat "$T/log/hostd.err")"
