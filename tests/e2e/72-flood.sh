@@ -35,7 +35,7 @@ bad = 0
 for text in open(sys.argv[1]):
     f = json.loads(text)
     if f["kind"] == "log":
-        lost += f.get("count", 0)
+        lost += f.get("count", 0) - f.get("allow", 0)  # those of the process that is allowed
         summed += f.get("suppressed", 0)
         bad += "count" in f and not ("since" in f and "until" in f)
     if f["kind"] != "connect" or f.get("action") != "deny":
