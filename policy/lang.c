@@ -31,8 +31,7 @@ static enum tag_kind all_allow(const void *ctx, uint32_t tag)
 	return TAG_ALLOW;
 }
 
-/* reach: of the nodes, NULL for a graph with cycles. */
-static int finish(struct nfa *a, uint32_t root, const struct nfa_reach *reach,
+int lang_from_nfa(const struct nfa *a, uint32_t root, const struct nfa_reach *reach,
 		  struct table_dfa *ret)
 {
 	_cleanup_(dfa_done) struct dfa d = {0};
@@ -94,7 +93,7 @@ int lang_compile(enum lang_kind kind, const struct lang_pattern *v, size_t n,
 			return r;
 	}
 	reach = nfa_reach(&a, all_allow, NULL);
-	return reach ? finish(&a, root, reach, ret) : -ENOMEM;
+	return reach ? lang_from_nfa(&a, root, reach, ret) : -ENOMEM;
 }
 
 /* ------------------------------------------------------------------------ request paths -- */
@@ -184,7 +183,7 @@ int lang_canonical_path(bool slash, struct table_dfa *ret)
 	uint32_t root = nfa_root(&a);
 
 	add_paths(&a, root, slash);
-	return finish(&a, root, NULL, ret);
+	return lang_from_nfa(&a, root, NULL, ret);
 }
 
 /* Tokens of at least one character. */
@@ -220,7 +219,7 @@ int lang_method(bool common, struct table_dfa *ret)
 
 	add_methods(&a, root, common, end);
 	nfa_tag(&a, end, 0);
-	return finish(&a, root, NULL, ret);
+	return lang_from_nfa(&a, root, NULL, ret);
 }
 
 int lang_canonical_request(bool slash, bool common, struct table_dfa *ret)
@@ -230,7 +229,7 @@ int lang_canonical_request(bool slash, bool common, struct table_dfa *ret)
 
 	add_methods(&a, root, common, path);
 	add_paths(&a, path, slash);
-	return finish(&a, root, NULL, ret);
+	return lang_from_nfa(&a, root, NULL, ret);
 }
 
 /* -------------------------------------------------------------------------- other texts -- */
@@ -256,7 +255,7 @@ int lang_file_path(struct table_dfa *ret)
 	nfa_shape_end(&a, text, &name, text);
 	nfa_shape_end(&a, text, &sep, begin);
 	nfa_tag(&a, text, 0);
-	return finish(&a, root, NULL, ret);
+	return lang_from_nfa(&a, root, NULL, ret);
 }
 
 /* A label that is a number, and only the last one may not be: such a "name" is an address in some old
@@ -311,7 +310,7 @@ int lang_host(struct table_dfa *ret)
 		nfa_shape_end(&a, in[i], &dot, l.begin);
 	nfa_shape_end(&a, l.text, &end, done);
 	nfa_tag(&a, done, 0);
-	return finish(&a, root, NULL, ret);
+	return lang_from_nfa(&a, root, NULL, ret);
 }
 
 int lang_query(struct table_dfa *ret)
@@ -324,5 +323,5 @@ int lang_query(struct table_dfa *ret)
 		byteset_remove(&text, (uint8_t)b);
 	byteset_remove(&text, 0x7f);
 	nfa_tag(&a, nfa_star(&a, root, &text), 0);
-	return finish(&a, root, NULL, ret);
+	return lang_from_nfa(&a, root, NULL, ret);
 }

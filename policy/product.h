@@ -85,6 +85,10 @@ struct lang_pattern {
 	struct slice glob;   /* n == 0: everything */
 };
 
+/* The automaton below a root of the tree; accept value of a state: 1 + the lowest tag in it, 0 none.  reach: of the
+ * nodes (nfa_reach()), what can only lead to higher tags is dropped; NULL: nothing is, as for a graph with cycles. */
+int lang_from_nfa(const struct nfa *a, uint32_t root, const struct nfa_reach *reach, struct table_dfa *ret);
+
 /* Accept value of a state: 1 + the lowest index of a pattern that matches, 0 none.  The patterns must
  * have passed the policy's check.  0, -ENOMEM or -E2BIG.  table_dfa_done() frees. */
 int lang_compile(enum lang_kind kind, const struct lang_pattern *v, size_t n,

@@ -86,34 +86,14 @@ static int take_tainted(struct parse *p)
 	return 0;
 }
 
-static int one(void *ctx, const uint32_t *tags, size_t n, uint32_t *ret)
-{
-	(void)ctx;
-	(void)tags;
-	*ret = n != 0;
-	return 0;
-}
-
 /* The automaton of a name, a pattern or a network. */
 static int host_table(struct prove_expr *e, const struct pol_net *net)
 {
 	_cleanup_(nfa_done) struct nfa a = {0};
-	_cleanup_(dfa_done) struct dfa d = {0};
-	struct table_dfa t = {0};
-	struct dfa_limits limits;
 	uint32_t root = nfa_root(&a);
-	int r;
 
 	nfa_tag(&a, net ? net_add(&a, root, net) : host_add(&a, root, e->host_text), 0);
-	limits = compile_limits(&a);
-	r = dfa_init(&d, &a, &limits, one, NULL);
-	if (r == 0)
-		r = dfa_start(&d, root, &t.start);
-	if (r == 0)
-		r = table_from_dfa(&d, &t);
-	if (r == 0)
-		e->host = t;
-	return r;
+	return lang_from_nfa(&a, root, NULL, &e->host);
 }
 
 /* Patterns over a whole top-level domain are no good in a policy, but they are a good question. */

@@ -163,22 +163,10 @@ static void add_range(struct nfa *a, uint32_t root, struct point from, u128 to)
 	}
 }
 
-static int one(void *ctx, const uint32_t *tags, size_t n, uint32_t *ret)
-{
-	(void)ctx;
-	(void)tags;
-	*ret = n != 0;
-	return 0;
-}
-
 static int address_table(const struct points *p, struct table_dfa *ret)
 {
 	_cleanup_(nfa_done) struct nfa a = {0};
-	_cleanup_(dfa_done) struct dfa d = {0};
-	struct table_dfa t = {0};
-	struct dfa_limits limits;
 	uint32_t root = nfa_root(&a);
-	int r;
 
 	for (size_t i = 0; i < p->n; i++) {
 		bool last = i + 1 == p->n || p->v[i + 1].family != p->v[i].family;
@@ -188,15 +176,7 @@ static int address_table(const struct points *p, struct table_dfa *ret)
 		if (reachable(p->v[i]))
 			add_range(&a, root, p->v[i], to);
 	}
-	limits = compile_limits(&a);
-	r = dfa_init(&d, &a, &limits, one, NULL);
-	if (r == 0)
-		r = dfa_start(&d, root, &t.start);
-	if (r == 0)
-		r = table_from_dfa(&d, &t);
-	if (r == 0)
-		*ret = t;
-	return r;
+	return lang_from_nfa(&a, root, NULL, ret);
 }
 
 int lang_address(struct table_dfa *ret)

@@ -70,16 +70,6 @@ void log_uint(struct log_record *r, const char *key, uint64_t value)
 	f->u = value;
 }
 
-void log_int(struct log_record *r, const char *key, int64_t value)
-{
-	struct log_field *f = field_add(r, key);
-
-	if (!f)
-		return;
-	f->type = LOG_F_INT;
-	f->i = value;
-}
-
 /* ----------------------------------------------------------------------------- growing text -- */
 
 struct text {
@@ -257,10 +247,8 @@ static void put_record(struct text *t, struct second *last, const char *sandbox,
 		text_lit(t, "\":");
 		if (f->type == LOG_F_STRING)
 			put_string(t, f->s);
-		else if (f->type == LOG_F_UINT)
-			put_uint(t, f->u);
 		else
-			put_int(t, f->i);
+			put_uint(t, f->u);
 	}
 	text_lit(t, "}\n");
 }

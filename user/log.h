@@ -18,10 +18,9 @@ enum log_level { LOG_L_DEBUG, LOG_L_INFO, LOG_L_WARN, LOG_L_ERROR };
 
 struct log_field {
 	const char *key; /* a literal: [a-z0-9_] */
-	enum { LOG_F_STRING, LOG_F_UINT, LOG_F_INT } type;
+	enum { LOG_F_STRING, LOG_F_UINT } type;
 	struct slice s; /* any bytes, at most 4096 are kept */
 	uint64_t u;
-	int64_t i;
 };
 
 struct log_record {
@@ -35,7 +34,6 @@ struct log_record {
 void log_init(struct log_record *r, enum log_level level, const char *kind, uint64_t time_ns);
 void log_str(struct log_record *r, const char *key, struct slice value); /* empty values are kept */
 void log_uint(struct log_record *r, const char *key, uint64_t value);
-void log_int(struct log_record *r, const char *key, int64_t value);
 
 struct log;
 int log_open(const char *dir, const char *sandbox, struct log **ret); /* creates dir; continues the last segment,

@@ -61,15 +61,6 @@ int record_open(struct record *r, struct kernel *k, struct eventlog *l)
 	return 0;
 }
 
-void record_close(struct record *r)
-{
-	if (!r->slots)
-		return;
-	munmap(r->slots, SLOTS_BYTES);
-	munmap(r->told, TOLD_BYTES);
-	r->slots = NULL;
-}
-
 /* ------------------------------------------------------------------------------------ one by one -- */
 
 void record_connect(struct record *r, const struct osh_event *e)

@@ -36,7 +36,6 @@ struct record {
 };
 
 int record_open(struct record *r, struct kernel *k, struct eventlog *l);
-void record_close(struct record *r);
 
 void record_connect(struct record *r, const struct osh_event *e);  /* an event of the ring */
 void record_request(struct record *r, const struct wire_event *e); /* an event of the proxy */

@@ -339,17 +339,14 @@ static void test_record_numbers(void **state)
 	log_uint(&r, "zero", 0);
 	log_uint(&r, "big", INT64_MAX);
 	log_uint(&r, "bigger", UINT64_MAX);
-	log_int(&r, "least", INT64_MIN);
-	log_int(&r, "minus", -1);
 	check_last(
 		l, &r,
 		"{\"time\":\"1970-01-01T00:00:00.000000Z\",\"level\":\"error\",\"sandbox\":"
 		"\"demo\","
 		"\"kind\":\"test\",\"zero\":0,\"big\":9223372036854775807,"
-		"\"bigger\":\"18446744073709551615\",\"least\":-9223372036854775808,\"minus\":-1}",
+		"\"bigger\":\"18446744073709551615\"}",
 		"time=1970-01-01T00:00:00.000000Z level=error sandbox=demo kind=test zero=0 "
-		"big=9223372036854775807 bigger=18446744073709551615 least=-9223372036854775808 "
-		"minus=-1");
+		"big=9223372036854775807 bigger=18446744073709551615");
 	log_close(l);
 }
 
