@@ -51,6 +51,7 @@ needs() {
 	test dnsmasq-base dnsmasq
 	test strace strace
 	test bubblewrap bwrap
+	test btrfs-progs mkfs.btrfs
 	guest qemu-system-x86 qemu-system-x86_64
 	guest busybox-static busybox
 	guest cpio cpio

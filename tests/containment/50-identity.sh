@@ -14,25 +14,46 @@ printf '#!/bin/bash\nexec 3<>"/dev/tcp/$1/4000" && echo reached >&3\n' >"$B/scri
 printf '#!/usr/bin/env bash\nexec 3<>"/dev/tcp/$1/4000" && echo reached >&3\n' >"$B/envscript"
 chmod 755 "$B"/*
 chown -R sandbox: "$B" "$W/copy"
-# A second file system whose device the kernel and stat() may name differently.
+# File systems whose device the kernel and stat() name differently.
 mkdir -p "$T/ovl/lower" "$T/ovl/upper" "$T/ovl/work" "$T/ovl/m"
 cp "$A" "$T/ovl/lower/tool"
 chmod 755 "$T/ovl/lower/tool"
 OVERLAY=0
 mount -t overlay overlay -o "lowerdir=$T/ovl/lower,upperdir=$T/ovl/upper,workdir=$T/ovl/work" "$T/ovl/m" 2>/dev/null &&
 	{ OVERLAY=1; on_exit "umount -l $T/ovl/m"; cp "$A" "$T/ovl/m/upper"; chmod 755 "$T/ovl/m/upper"; }
+[ $OVERLAY = 1 ] || echo "# identity: no overlayfs in this kernel: its checks are left out"
+# Of btrfs each subvolume has a device of its own for stat(), the superblock another one for the kernel.
+BTR=$T/btr/m BTRFS=0 BTR_SEEN=()
+mkdir -p "$BTR" "$T/btr/s"
+btrfs_up() {
+	modprobe -qa loop btrfs 2>/dev/null
+	grep -qw btrfs /proc/filesystems || { echo "not in this kernel"; return 1; }
+	truncate -s 128M "$T/btr/image" && mkfs.btrfs -q --mixed "$T/btr/image" && mount -o loop "$T/btr/image" "$BTR" || return 1
+	btrfs -q subvolume create "$BTR/sub" && mount --bind "$BTR/sub" "$T/btr/s" && mkdir "$BTR/rw" && cp "$A" "$BTR/root" &&
+		cp "$A" "$BTR/sub/tool" && cp "$A" "$BTR/sub/over" && chmod 755 "$BTR/root" "$BTR/sub"/* && chown -R sandbox: "$BTR"
+}
+# The loop device goes with its mount, which sandboxes have copies of.
+btrfs_down() {
+	local m
+	for m in "$T/btr/s" "$BTR"; do umount -l "$m" 2>/dev/null; done
+	rm -f "$T/btr/image"
+}
+on_exit btrfs_down
+if WHY=$(btrfs_up 2>&1); then BTRFS=1; else echo "# identity: no btrfs, its checks are left out: $WHY"; fi
+class_down() { btrfs_down; }
 {
 	echo 'network_policies:'
 	echo '  id:'
 	echo '    endpoints:'
 	printf '      - {host: "%s", port: 4000}\n' "${ADDR[@]}" "$OPEN"
-	echo "    binaries: [{path: $B/allowed}, {path: $B/over-*}, {path: $B/script}, {path: $B/envscript}, {path: $T/ovl/m/tool}, {path: $T/ovl/m/upper}]"
+	echo "    binaries: [{path: $B/allowed}, {path: $B/over-*}, {path: $B/script}, {path: $B/envscript}, {path: $T/ovl/m/tool}, {path: $T/ovl/m/upper}, {path: $BTR/root}, {path: $BTR/sub/tool}, {path: $BTR/sub/over}, {path: $T/btr/s/tool}]"
 	echo '  alone:'
 	echo '    endpoints:'
 	printf '      - {host: "%s", port: 4000}\n' "${ADDR[@]}" "$OPEN"
 	echo "    binaries: [{path: $B/alone-*, ancestors: false}]"
 } | policy id.yaml
-box id id.yaml --ro "$B" --ro "$T/ovl/m"
+[ $BTRFS = 0 ] || BTR_SEEN=(--ro "$BTR/root" --ro "$BTR/sub" --ro "$T/btr/s" --rw "$BTR/rw")
+box id id.yaml --ro "$B" --ro "$T/ovl/m" "${BTR_SEEN[@]}"
 next() { IDN=$((IDN + 1)) D=${ADDR[IDN]}; }
 SELF="$B/allowed probe tcp $OPEN 4000"
 # no NAME TEXT: TEXT, which reaches $D, is not what the policy names.
@@ -88,4 +109,15 @@ if [ $OVERLAY = 1 ]; then
 	next; yes_ "overlayfs: a file of the lower layer" "$T/ovl/m/tool probe tcp $D 4000"
 	next; yes_ "overlayfs: a file of the upper layer" "$T/ovl/m/upper probe tcp $D 4000"
 	next; no "overlayfs: a copy of it" "cp $T/ovl/m/tool $TMPD/tool && $TMPD/tool probe tcp $D 4000"
+fi
+if [ $BTRFS = 1 ]; then
+	next; yes_ "btrfs: a file of the root" "$BTR/root probe tcp $D 4000"
+	next; yes_ "btrfs: a file of a subvolume" "$BTR/sub/tool probe tcp $D 4000"
+	next; yes_ "btrfs: a file of a subvolume mounted elsewhere" "$T/btr/s/tool probe tcp $D 4000"
+	next; no "btrfs: a copy of it" "cp $BTR/sub/tool $TMPD/subtool && $TMPD/subtool probe tcp $D 4000"
+	next; no "btrfs: a clone of it" "cp --reflink=always $BTR/sub/tool $BTR/rw/clone && $BTR/rw/clone probe tcp $D 4000"
+	next; no "btrfs: a snapshot of its subvolume" "btrfs -q subvolume snapshot $BTR/sub $BTR/rw/snap && $BTR/rw/snap/tool probe tcp $D 4000"
+	next; no "btrfs: a subvolume with its name" "mkdir -p $BTR/rw/s && btrfs -q subvolume create $BTR/rw/s/sub && cp $BTR/root $BTR/rw/s/sub/tool && $BTR/rw/s/sub/tool probe tcp $D 4000"
+	next; fails "btrfs: a hard link of it" "ln $BTR/sub/tool $BTR/sub/linked && $BTR/sub/linked probe tcp $D 4000" mounts
+	next; fails "btrfs: overwritten in place" "cp $W/copy $BTR/sub/over && $BTR/sub/over probe tcp $D 4000" mounts
 fi
