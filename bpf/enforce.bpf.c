@@ -960,8 +960,11 @@ int agent_sockops(struct bpf_sock_ops *ctx)
 			ops_key(ctx, false, &st->key);
 			st->has_key = 1;
 			st->has_flow = 0;
-			if (bpf_map_update_elem(&flows, &st->key, &st->flow, BPF_ANY))
+			if (bpf_map_update_elem(&flows, &st->key, &st->flow, BPF_ANY)) {
 				stat_inc(OSH_STAT_FLOW_LOST);
+				/* No memory: what a disconnected socket left there must not stand for this one. */
+				bpf_map_delete_elem(&flows, &st->key);
+			}
 			return 1;
 		}
 		if (st->pin_name)
