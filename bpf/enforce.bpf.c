@@ -360,6 +360,46 @@ __noinline int allow_event(const struct osh_flow *f)
 	return 0;
 }
 
+/* A connection that was admitted and then stopped at the packet: who it was stands in the flow, for the caller may be
+ * anybody by then (a timer sends a SYN again). */
+__noinline int stopped_event(const struct osh_flow *f)
+{
+	__u64 now = bpf_ktime_get_boot_ns();
+	struct osh_event *e;
+	struct osh_proc *r;
+	__u32 tgid;
+
+	if (!f)
+		return 0;
+	tgid = f->pid;
+	r = bpf_map_lookup_elem(&procs, &tgid);
+	if (!deny_may_report(r ? &r->deny_full : &nobody_deny_full, now)) {
+		stat_inc(OSH_STAT_SUPPRESSED_OTHER);
+		return 0;
+	}
+	e = bpf_ringbuf_reserve(&events, sizeof(*e), 0);
+	if (!e) {
+		stat_inc(OSH_STAT_EVENT_LOST_DENY);
+		return 0;
+	}
+	e->time = now;
+	e->gen = f->gen;
+	e->pid = f->pid;
+	e->uid = f->uid;
+	e->kind = OSH_EV_CONNECT;
+	e->action = OSH_DENY;
+	e->reason = OSH_R_HOST_LOOPBACK;
+	e->aux = 0;
+	e->proto = IPPROTO_TCP;
+	e->verdict = 0;
+	e->pad0 = 0;
+	e->pad = 0;
+	e->id = f->id;
+	e->dst = f->dst;
+	event_submit(e);
+	return 0;
+}
+
 /* From sockops, where kernels before 6.18 have no helper that tells who is calling. */
 static __always_inline void late_event(void)
 {
@@ -871,7 +911,7 @@ int agent_ingress(struct __sk_buff *skb)
 
 /* The last look, at the packet itself: nothing leaves the host but TCP of connections that the connect hook has sent to
  * this very address, without IP options and extension headers.  A SYN is compared with the record on its socket; what
- * follows a SYN belongs to it.  On loopback only the headers are looked at. */
+ * follows a SYN belongs to it. */
 static __always_inline bool syn_admitted(struct __sk_buff *skb, const __u8 *p, const __u8 *end, const __u8 *tcp, bool v6)
 {
 	struct bpf_sock *sk = skb->sk;
@@ -891,6 +931,29 @@ static __always_inline bool syn_admitted(struct __sk_buff *skb, const __u8 *p, c
 	return !v6 || (want[1] == have[1] && want[2] == have[2] && want[3] == have[3]);
 }
 
+static __always_inline bool bare_syn(const __u8 *tcp)
+{
+	return (tcp[13] & (TCP_FLAG_SYN | TCP_FLAG_ACK)) == TCP_FLAG_SYN;
+}
+
+/* On loopback a connection that was admitted to an address outside has met the host itself: an address that is not in
+ * host_addrs (newer than the supervisor's last look, or made local by a route), or a redirection. */
+static __always_inline bool loopback_admitted(struct __sk_buff *skb)
+{
+	struct bpf_sock *sk = skb->sk;
+	const struct osh_sock *st;
+
+	if (sk)
+		sk = bpf_sk_fullsock(sk);
+	st = sock_of(sk);
+	if (!st)
+		return false;
+	if (!st->flow.gen || st->flow.kind != OSH_FLOW_NATIVE)
+		return true;
+	stopped_event(&st->flow);
+	return false;
+}
+
 SEC("cgroup_skb/egress")
 int agent_egress(struct __sk_buff *skb)
 {
@@ -904,17 +967,15 @@ int agent_egress(struct __sk_buff *skb)
 		goto drop;
 	if (v6 && p + 48 > end)
 		goto drop;
-	if (skb->ifindex == IFINDEX_LO) {
-		if (v6 ? p[6] == IPPROTO_TCP || p[6] == IPPROTO_UDP || p[6] == IPPROTO_ICMPV6 : 1)
+	if ((v6 ? p[6] : p[9]) != IPPROTO_TCP) {
+		if (skb->ifindex == IFINDEX_LO && (!v6 || p[6] == IPPROTO_UDP || p[6] == IPPROTO_ICMPV6))
 			return 1;
 		goto drop;
 	}
-	if ((v6 ? p[6] : p[9]) != IPPROTO_TCP)
-		goto drop;
 	tcp = p + (v6 ? 40 : 20);
 	if (tcp + 14 > end)
 		goto drop;
-	if ((tcp[13] & (TCP_FLAG_SYN | TCP_FLAG_ACK)) != TCP_FLAG_SYN || syn_admitted(skb, p, end, tcp, v6))
+	if (!bare_syn(tcp) || (skb->ifindex == IFINDEX_LO ? loopback_admitted(skb) : syn_admitted(skb, p, end, tcp, v6)))
 		return 1;
 drop:
 	stat_inc(OSH_STAT_OUTBOUND);
@@ -1090,18 +1151,17 @@ static __always_inline int proxy_may(struct bpf_sock_addr *ctx, bool v6)
 	return !OSH_ADDR_NEVER(class_of(&d)) && !is_host_addr(&d);
 }
 
-/* And at the packet: no IP options, no extension headers, nothing but TCP and the resolver's UDP to outside, and never
- * an address that connect would have refused. */
+/* And at the packet: no IP options, no extension headers, nothing but TCP and the resolver's UDP to outside, never
+ * an address that connect would have refused, and no connection that ends at the host, whatever its address. */
 SEC("cgroup_skb/egress")
 int proxy_egress(struct __sk_buff *skb)
 {
-	const __u8 *p = (void *)(long)skb->data, *end = (void *)(long)skb->data_end;
+	const __u8 *p = (void *)(long)skb->data, *end = (void *)(long)skb->data_end, *tcp;
+	const bool lo = skb->ifindex == IFINDEX_LO;
 	struct osh_flow_key k = {};
 	struct osh_dst d = {};
 	__u8 proto;
 
-	if (skb->ifindex == IFINDEX_LO)
-		return 1;
 	if (p + 28 > end)
 		goto drop;
 	if (p[0] == 0x45) {
@@ -1119,8 +1179,15 @@ int proxy_egress(struct __sk_buff *skb)
 		k.port = (__u16)(p[42] << 8 | p[43]);
 		__builtin_memcpy(k.addr, d.addr, 16);
 	}
-	if (proto == IPPROTO_TCP && !OSH_ADDR_NEVER(class_of(&d)))
-		return 1;
+	if (proto == IPPROTO_TCP) {
+		tcp = p + (d.family == 6 ? 40 : 20);
+		if (tcp + 14 > end)
+			goto drop;
+		if (lo ? !bare_syn(tcp) : !OSH_ADDR_NEVER(class_of(&d)))
+			return 1;
+	} else if (lo) {
+		return 1; /* the resolver's answers */
+	}
 	if ((proto == IPPROTO_TCP || proto == IPPROTO_UDP) && bpf_map_lookup_elem(&upstream_dns, &k))
 		return 1;
 drop:
