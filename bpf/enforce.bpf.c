@@ -425,9 +425,10 @@ static __always_inline int deny(__u32 kind, __u32 reason, __u32 aux, __u32 proto
 
 enum listener_owner { LISTENER_NONE, LISTENER_OURS, LISTENER_FOREIGN };
 
-/* enum listener_owner of the listener that a connection to d would meet. */
+/* enum listener_owner of the listener that a connection, or of a UDP socket's ctx a datagram, to d would meet. */
 __noinline int listener_at(struct bpf_sock_addr *ctx, const struct osh_dst *d)
 {
+	bool udp = ctx->protocol == IPPROTO_UDP;
 	struct bpf_sock_tuple t = {};
 	int ret = LISTENER_FOREIGN;
 	const __u32 *a;
@@ -439,7 +440,8 @@ __noinline int listener_at(struct bpf_sock_addr *ctx, const struct osh_dst *d)
 	if (d->family == 4) {
 		t.ipv4.daddr = a[0] ? a[0] : bpf_htonl(0x7f000001);
 		t.ipv4.dport = bpf_htons(d->port);
-		sk = bpf_sk_lookup_tcp(ctx, &t, sizeof(t.ipv4), BPF_F_CURRENT_NETNS, 0);
+		sk = udp ? bpf_sk_lookup_udp(ctx, &t, sizeof(t.ipv4), BPF_F_CURRENT_NETNS, 0)
+			 : bpf_sk_lookup_tcp(ctx, &t, sizeof(t.ipv4), BPF_F_CURRENT_NETNS, 0);
 	} else {
 		t.ipv6.daddr[0] = a[0];
 		t.ipv6.daddr[1] = a[1];
@@ -448,7 +450,8 @@ __noinline int listener_at(struct bpf_sock_addr *ctx, const struct osh_dst *d)
 		if (!a[0] && !a[1] && !a[2] && !a[3])
 			t.ipv6.daddr[3] = bpf_htonl(1);
 		t.ipv6.dport = bpf_htons(d->port);
-		sk = bpf_sk_lookup_tcp(ctx, &t, sizeof(t.ipv6), BPF_F_CURRENT_NETNS, 0);
+		sk = udp ? bpf_sk_lookup_udp(ctx, &t, sizeof(t.ipv6), BPF_F_CURRENT_NETNS, 0)
+			 : bpf_sk_lookup_tcp(ctx, &t, sizeof(t.ipv6), BPF_F_CURRENT_NETNS, 0);
 	}
 	if (!sk)
 		return LISTENER_NONE;
@@ -854,6 +857,7 @@ int agent_setsockopt(struct bpf_sockopt *ctx)
 	return 1;
 }
 
+/* The kernel lets two UDP sockets with SO_REUSEADDR have one port, and the narrower or younger gets the datagrams. */
 static __always_inline int on_bind(struct bpf_sock_addr *ctx, bool v6)
 {
 	struct osh_dst d;
@@ -862,8 +866,7 @@ static __always_inline int on_bind(struct bpf_sock_addr *ctx, bool v6)
 	if (!d.port)
 		return 1;
 	if (d.port == cfg_proxy_port4 || d.port == cfg_proxy_port6 || d.port == cfg_dns_port4 ||
-	    d.port == cfg_dns_port6 ||
-	    (ctx->protocol == IPPROTO_TCP && listener_at(ctx, &d) == LISTENER_FOREIGN))
+	    d.port == cfg_dns_port6 || listener_at(ctx, &d) == LISTENER_FOREIGN)
 		return deny(OSH_EV_BIND, OSH_R_BIND, 0, ctx->protocol, current_load(), &d);
 	return 1;
 }
