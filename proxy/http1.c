@@ -506,14 +506,27 @@ static enum http1_error find_expect(struct http1_head *h)
 	return HTTP1_OK;
 }
 
-/* Frameworks let a field replace the method that was judged. */
+/* As http1_name_is(), but '_' is '-': so servers that hand fields on as environment variables (RFC 3875 section 4.1.18)
+ * read them. */
+static bool name_means(struct slice name, const char *want)
+{
+	size_t i;
+
+	for (i = 0; i < name.n && want[i]; i++)
+		if ((name.p[i] == '_' ? '-' : lower(name.p[i])) != (uint8_t)want[i])
+			return false;
+	return i == name.n && !want[i];
+}
+
+/* Frameworks let a field replace the method, or the target, that was judged. */
 static enum http1_error find_override(struct http1_head *h)
 {
-	static const char *const names[] = {"x-http-method-override", "x-http-method", "x-method-override"};
+	static const char *const names[] = {"x-http-method-override", "x-http-method", "x-method-override",
+					    "x-original-url",	      "x-rewrite-url"};
 
 	for (uint32_t i = 0; i < h->nfields; i++)
 		for (size_t k = 0; k < ARRAY_LEN(names); k++)
-			if (http1_name_is(http1_slice(h, h->fields[i].name), names[k]))
+			if (name_means(http1_slice(h, h->fields[i].name), names[k]))
 				return HTTP1_E_OVERRIDE;
 	return HTTP1_OK;
 }

@@ -45,7 +45,7 @@
 	X(TE, 400, "Transfer-Encoding other than chunked")                                        \
 	X(TE_10, 400, "Transfer-Encoding in HTTP/1.0")                                            \
 	X(EXPECT, 400, "Expect other than 100-continue")                                          \
-	X(OVERRIDE, 400, "a field that asks for another method")                                  \
+	X(OVERRIDE, 400, "a field that asks for another method or target")                        \
 	X(OPTIONS, 400, "malformed Connection field")                                             \
 	X(CHUNK_SIZE, 400, "malformed chunk size")                                                \
 	X(CHUNK_EXT, 400, "malformed or oversized chunk extension")                               \
