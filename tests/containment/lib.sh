@@ -19,7 +19,7 @@
 #   before=TEXT     outside, before the attempts
 #   harm=TEXT       true when the forbidden thing happened.  Never the errno, never what the attempt says of itself,
 #                   unless having the thing is the harm (`said REGEX`: a socket made, a secret read)
-#   control=TEXT    the same action, allowed
+#   control=TEXT    the same action, allowed; control_in=NAME: in this sandbox, where the check's own will not live to see it
 #   log=REGEX       exactly one line of the sandbox's log matches; `none=REGEX`: and none matches this
 #   box=NAME        in this sandbox instead of `a`
 #   expect=allow    harm is what the policy allows: the outcome must be `allowed as policy says`
@@ -42,17 +42,17 @@ TABLE=()                # class|check|outcome|layer
 declare -A COUNT=()
 CLASS='' BOXES=()
 N=0                     # checks of the class; C_FIELD[i]
-declare -a C_NAME C_LAYER C_ATTEMPT C_ALONE C_BEFORE C_HARM C_CONTROL C_LOG C_NONE C_BOX C_EXPECT C_LIMIT C_HOST
+declare -a C_NAME C_LAYER C_ATTEMPT C_ALONE C_BEFORE C_HARM C_CONTROL C_LOG C_NONE C_BOX C_EXPECT C_LIMIT C_HOST C_CONTROL_IN
 
 # --- what a class says -------------------------------------------------------------------------------------------
 try() {
 	local f k
 	C_NAME[N]=$1; shift
-	for f in LAYER ATTEMPT ALONE BEFORE HARM CONTROL LOG NONE EXPECT LIMIT HOST; do printf -v "C_${f}[$N]" ''; done
+	for f in LAYER ATTEMPT ALONE BEFORE HARM CONTROL LOG NONE EXPECT LIMIT HOST CONTROL_IN; do printf -v "C_${f}[$N]" ''; done
 	C_BOX[N]=a
 	for f in "$@"; do
 		case ${f%%=*} in
-		layer | attempt | alone | before | harm | control | log | none | box | expect | limit | host)
+		layer | attempt | alone | before | harm | control | control_in | log | none | box | expect | limit | host)
 			k=${f%%=*}
 			printf -v "C_${k^^}[$N]" '%s' "${f#*=}"
 			;;
@@ -195,7 +195,7 @@ controls() {
 	for b in a "${BOXES[@]}"; do
 		args=()
 		for ((i = 0; i < N; i++)); do
-			[ "${C_BOX[i]}" = "$b" ] || continue
+			[ "${C_CONTROL_IN[i]:-${C_BOX[i]}}" = "$b" ] || continue
 			key="$b ${C_CONTROL[i]}"
 			if [ -n "${seen[$key]:-}" ]; then
 				C_SAME[i]=${seen[$key]}
