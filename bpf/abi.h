@@ -25,7 +25,7 @@
 
 #define OSH_PATH_MAX 512	/* bytes of an interned path, NUL included; longer: no path id */
 #define OSH_NAME_MAX 256	/* bytes of a DNS name in text form, NUL included, no trailing dot */
-#define OSH_ANCESTORS_MAX 16	/* path ids of ancestors kept; the oldest is dropped */
+#define OSH_ANCESTORS_MAX 16	/* path ids of ancestors; who has more has no identity (OSH_TAINT_ANCESTORS) */
 #define OSH_BLOCKS_MAX 512	/* blocks of one policy */
 #define OSH_BLOCK_WORDS (OSH_BLOCKS_MAX / 64)
 #define OSH_PIN_MAX 8		/* real addresses pinned to a native name */
@@ -217,6 +217,7 @@ _Static_assert(sizeof(struct osh_img_hdr) == 128, "abi");
 #define OSH_TAINT_ENV_UNREADABLE 254
 #define OSH_TAINT_CODE 253   /* code mapped from a file that the agent may write (BPF LSM) */
 #define OSH_TAINT_TRACED 252 /* traced, or its memory opened for writing (BPF LSM) */
+#define OSH_TAINT_ANCESTORS 251 /* too many to keep: no identity at all, nor for what it starts */
 
 /* Variables that put code into an interpreter: they take the script part of the identity.  A '*' at the end: every
  * variable that begins so. */

@@ -290,43 +290,46 @@ static __always_inline struct osh_proc *proc_valid(__u32 tgid, __u64 start, __u6
 	return r && r->start_time == start && r->exec_id == exec_id ? r : NULL;
 }
 
-static __always_inline void ancestor_add(struct osh_ident *id, __u32 path)
+/* false: no room. */
+static __always_inline bool ancestor_add(struct osh_ident *id, __u32 path)
 {
 	__u32 seen = 0, n = id->nanc;
 
 	if (!path)
-		return;
+		return true;
 	for (int i = 0; i < OSH_ANCESTORS_MAX; i++)
 		if (id->anc[i] == path)
 			seen = 1;
-	if (seen || n >= OSH_ANCESTORS_MAX)
-		return;
+	if (seen)
+		return true;
+	if (n >= OSH_ANCESTORS_MAX)
+		return false;
 	id->anc[n & (OSH_ANCESTORS_MAX - 1)] = path;
 	id->nanc = n + 1;
+	return true;
 }
 
 struct anc_ctx {
 	__u32 tgid;
-	__u32 pad;
+	__u32 full;
 };
 
-/* Step i adds executable, script, then ancestors of the replaced image: newest first, the oldest fall off. */
+/* Step i adds executable, script, then ancestors of the replaced image: newest first. */
 static long anc_step(__u32 i, void *arg)
 {
 	struct anc_ctx *c = arg;
 	__u32 zero = 0;
 	struct exec_scratch *x = bpf_map_lookup_elem(&exec_scratch, &zero);
 	struct osh_proc *old = bpf_map_lookup_elem(&procs, &c->tgid);
+	__u32 path;
 
 	if (!x || !old)
 		return 1;
-	if (i == 0)
-		ancestor_add(&x->proc.id, old->id.exe);
-	else if (i == 1)
-		ancestor_add(&x->proc.id, old->id.script);
-	else
-		ancestor_add(&x->proc.id, old->id.anc[(i - 2) & (OSH_ANCESTORS_MAX - 1)]);
-	return 0;
+	path = i == 0 ? old->id.exe : i == 1 ? old->id.script : old->id.anc[(i - 2) & (OSH_ANCESTORS_MAX - 1)];
+	if (ancestor_add(&x->proc.id, path))
+		return 0;
+	c->full = 1;
+	return 1;
 }
 
 SEC("raw_tp/sched_process_exec")
@@ -367,6 +370,17 @@ int BPF_PROG(on_exec, struct task_struct *p, pid_t old_pid, struct linux_binprm 
 	x->proc.id.taint = old->id.taint;
 	anc.tgid = tgid;
 	bpf_loop(OSH_ANCESTORS_MAX + 2, anc_step, &anc, 0);
+	/* An ancestor may bring deny rules and inspection, not only rights: none is forgotten.  Who has too many gets
+	 * nothing, and the mark stays with what it starts. */
+	if (anc.full || old->id.taint == OSH_TAINT_ANCESTORS) {
+		__builtin_memset(&x->proc.id, 0, sizeof(x->proc.id));
+		x->proc.id.taint = OSH_TAINT_ANCESTORS;
+		if (bpf_map_update_elem(&procs, &tgid, &x->proc, BPF_ANY)) {
+			bpf_map_delete_elem(&procs, &tgid);
+			stat_inc(OSH_STAT_PROC_LOST);
+		}
+		return 0;
+	}
 
 	len = walk_file(x, p, BPF_CORE_READ(bprm, file));
 	if (len)

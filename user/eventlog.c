@@ -130,6 +130,8 @@ static const char *taint_name(uint32_t t)
 		return "code from a file that it may write";
 	if (t == OSH_TAINT_TRACED)
 		return "traced";
+	if (t == OSH_TAINT_ANCESTORS)
+		return "too many ancestors";
 	return t && t <= ARRAY_LEN(names) ? names[t - 1] : "unknown";
 }
 
@@ -220,7 +222,7 @@ static const char *reason_text(struct text *t, const struct osh_event *e, const 
 		snprintf(t->reason, sizeof(t->reason), "binary not in policy %s", block ? block : "-");
 		return t->reason;
 	case OSH_R_NO_IDENTITY:
-		return "no identity";
+		return e->id.taint == OSH_TAINT_ANCESTORS ? "no identity: too many ancestors" : "no identity";
 	case OSH_R_TAINTED:
 		snprintf(t->reason, sizeof(t->reason), "tainted: %s", taint_name(e->id.taint));
 		return t->reason;

@@ -29,12 +29,19 @@ network_policies:
   tainted:
     endpoints: [{host: six.example.test, port: 443, protocol: rest, access: read-only}]
     binaries: [{path: $CURL, allow_tainted: true}]
+  seven:
+    endpoints: [{host: seven.example.test, port: 443, protocol: rest, access: read-only}]
+    binaries: [{path: $CURL}]
+  forbids:
+    endpoints: [{host: seven.example.test, port: 443, protocol: rest, access: read-only, deny_rules: [{path: /}]}]
+    binaries: [{path: $W/boss}]
 EOP
 HOSTS=()
-for n in one two three four five six; do HOSTS+=(--add-host "$n.example.test:$ANY_IP"); done
+for n in one two three four five six seven; do HOSTS+=(--add-host "$n.example.test:$ANY_IP"); done
 must_start i "$T/p.yaml" "${HOSTS[@]}"
 ONE=https://one.example.test/ TWO=https://two.example.test/ THREE=https://three.example.test/
 FOUR=https://four.example.test/ FIVE=https://five.example.test/ SIX=https://six.example.test/
+SEVEN=https://seven.example.test/
 mark access sniff
 
 # yes NAME HOST COMMAND...: allowed, and the server saw it.  no NAME COMMAND...: nothing arrived.
@@ -125,6 +132,24 @@ yes_ "allow_tainted" six env LD_LIBRARY_PATH=/nonexistent curl -sS $SIX
 no_ "interpreter variables take the script's part away" env PYTHONPATH=/tmp "$W/agent.py" $TWO
 no_ "NODE_OPTIONS as well" env NODE_OPTIONS=--no-warnings "$W/agent.js" $TWO
 yes_ "PYTHONPATH does not touch other binaries (control)" one env PYTHONPATH=/tmp curl -sS $ONE
+
+section "ancestors bring deny rules along"
+chain() { # chain N COMMAND...: N different programs, each started by the one before
+	local n=$1 i; shift
+	for ((i = n; i > 0; i--)); do set -- "$W/env$i" "$@"; done
+	printf '%q ' "$@"
+}
+for i in {1..17}; do cp "$(real env)" "$W/env$i"; done
+cp "$BASH_BIN" "$W/boss"
+yes_ "control: without that ancestor" seven bash -c "$CURL -sS $SEVEN"
+for n in 0 8; do
+	sb i "$W/boss" -c "$(chain $n "$CURL" -sS -o /dev/null -w '%{http_code}' "$SEVEN"); true"
+	check "through $n other programs: denied by the ancestor's block" out_is 403
+done
+yes_ "control: the chain itself is no obstacle" seven bash -c "$(chain 8 "$CURL" -sS "$SEVEN"); true"
+no_ "through 17, which is too many" "$W/boss" -c "$(chain 17 "$CURL" -sS "$SEVEN"); true"
+check "logged" logged i 'dst_host=seven.*deny_reason="no identity: too many ancestors"'
+no_ "and what such a process starts" "$W/boss" -c "$(chain 17 bash -c "$CURL -sS $SEVEN; true"); true"
 
 section "threads and forks"
 cat >"$W/thread.py" <<EOP
