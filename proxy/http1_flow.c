@@ -992,7 +992,8 @@ static bool http1_admitted(struct flow *f, struct image_view v)
 	enum osh_addr_class class;
 	bool good;
 
-	if (!ex || (x->state != X_UPSTREAM && x->state != X_OPEN) || ex->resp_done)
+	/* A server may answer early and read on: the rest of the body is still on its way. */
+	if (!ex || (x->state != X_UPSTREAM && x->state != X_OPEN) || (ex->resp_done && ex->body.done))
 		return true;
 	good = l7_judge(f, v, &ex->l7, &rd, &why) == L7_OK;
 	/* From here on the new policy decides, and the log shall say by which rule of that. */

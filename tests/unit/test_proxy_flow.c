@@ -1224,6 +1224,45 @@ static void test_swap_in_a_request(void **state)
 	server_free(s);
 }
 
+static void serve_and_read_on(struct server *s)
+{
+	struct end *e = server_accept(s->r, s->tls_host);
+
+	server_saw(s, end_until(e, "\r\n\r\n"));
+	end_puts(e, "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok");
+	server_saw(s, end_until(e, "after"));
+	end_free(e);
+}
+
+static const char policy_reading[] =
+	"version: 1\n"
+	"network_policies:\n"
+	"  api:\n"
+	"    endpoints: [{host: api.test, port: 443, protocol: rest, access: read-only}]\n"
+	"    binaries: [{path: /usr/bin/curl}]\n";
+
+/* An answer that came early does not take the rest of the body out of the new policy's reach. */
+static void test_swap_behind_the_answer(void **state)
+{
+	struct rig *r = *state;
+	struct server *s = server_start(r, "api.test", serve_and_read_on);
+	struct end *e = program_https(r, 1);
+	struct answer *a = program_ask(e, "POST /up/x HTTP/1.1\r\nHost: api.test\r\nContent-Length: 100\r\n\r\nbefore");
+
+	assert_int_equal(a->status, 200);
+	answer_free(a);
+	rig_policy(r, 2, policy_reading);
+	rig_swapped(r, NULL);
+	(void)end_puts(e, "after");
+	assert_true(end_is_closed(e));
+	server_join(s);
+	assert_non_null(strstr(s->seen, "(end)"));
+	assert_int_equal(rig_event(r, 0)->decision, WD_DENY);
+	assert_int_equal(rig_event(r, 0)->gen, 2);
+	end_free(e);
+	free(s);
+}
+
 static void test_swap_of_many(void **state)
 {
 	enum { N = 300 };
@@ -1309,6 +1348,7 @@ int main(void)
 		T(test_timeouts),
 		T(test_swap_cuts),
 		T(test_swap_in_a_request),
+		T(test_swap_behind_the_answer),
 		T(test_swap_of_many),
 		T(test_no_policy),
 		T(test_limit_of_flows),
