@@ -95,14 +95,21 @@ for a in 169.254.169.254 169.254.170.2 64:ff9b::7f00:1 64:ff9b::a9fe:a9fe 2002:7
 	198.51.100.1 203.0.113.1 240.1.2.3 0.1.2.3 192.88.99.1; do
 	n=${a#::ffff:} p=$((p + 1))
 	[ "$a" != ::ffff:0:7f00:1 ] || n=$a
+	case $a in # private ones a policy could name
+	fec0::1 | fd00:ec2::254 | 10.1.2.3 | 172.16.1.1 | 192.168.1.1 | 100.64.1.1) reason="no matching network policy" ;;
+	::7f00:1) reason="address not allowed \(::127\.0\.0\.1: loopback\)" ;;
+	*) reason="address not allowed \(${n//./\\.}: [a-z -]+\)" ;;
+	esac
 	try "literal $a" layer=ebpf box=d attempt="$A connect $a $p" harm="arrived tcp $n $p" control="$CAN" \
-		log="action=deny dst_host=[0-9a-f:.]* dst_port=$p binary=$A deny_reason="
+		log="action=deny dst_host=[0-9a-f:.]* dst_port=$p binary=$A deny_reason=\"$reason\""
 done
 
 # --- names that resolve to them ------------------------------------------------------------------------------------
 # resolves WHAT ADDRESS...: names of their own with these addresses, by curl: native, and inspected
 resolves() {
-	local what=$1 a harm; shift
+	local what=$1 a harm reason=; shift
+	for a in "$@"; do [ "$a" = "$OPEN" ] || reason+=${reason:+|}${a#::ffff:}; done
+	reason=${reason//./\\.}
 	for kind in exact l7; do
 		next
 		harm="hit tcp $PORT"
@@ -116,7 +123,7 @@ resolves() {
 		else
 			try "name with $what" layer=resolver box=d attempt="for i in 1 2 3; do curl -sS -m 4 http://n$PORT.exact.test:$PORT/; [ \$? != 7 ] || exit 7; done" \
 				harm="$harm" control="$CAN_NAME" \
-				log="action=deny dst_host=n$PORT.exact.test dst_port=$PORT binary=$CURL deny_reason=\"address not allowed "
+				log="action=deny dst_host=n$PORT.exact.test dst_port=$PORT binary=$CURL deny_reason=\"address not allowed \((::ffff:)?($reason): [a-z -]+\)\""
 		fi
 	done
 }
@@ -131,7 +138,7 @@ next
 name 93.184.217.5 "n$PORT.ips.test"
 try "name with an address outside its allowed_ips" layer=resolver box=d attempt="curl -sS -m 3 http://n$PORT.ips.test:$PORT/" \
 	harm="arrived tcp 93.184.217.5 $PORT" control="$CAN_NAME" \
-	log="action=deny dst_host=n$PORT.ips.test dst_port=$PORT binary=$CURL deny_reason=\"address not allowed "
+	log="action=deny dst_host=n$PORT.ips.test dst_port=$PORT binary=$CURL deny_reason=\"address not allowed \(93\.184\.217\.5: [a-z_ -]+\)\""
 
 # --- names whose answer changes ------------------------------------------------------------------------------------
 rebind() { # rebind WHAT HEX ADDRESS

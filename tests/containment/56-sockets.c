@@ -10,7 +10,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-/* take PATH: receives a descriptor over the Unix socket PATH and writes "taken" into it */
+/* take PATH [TEXT]: receives a descriptor over the Unix socket PATH and writes TEXT ("taken") into it */
 APPLET(take)
 {
 	struct sockaddr_un a = {.sun_family = AF_UNIX};
@@ -25,7 +25,7 @@ APPLET(take)
 	if (recvmsg(s, &m, 0) < 0 || !CMSG_FIRSTHDR(&m))
 		return fail("recvmsg");
 	memcpy(&fd, CMSG_DATA(CMSG_FIRSTHDR(&m)), sizeof(fd));
-	return write(fd, "taken", 5) < 0 ? fail("write") : done();
+	return dprintf(fd, "%s", argc > 2 ? argv[2] : "taken") < 0 ? fail("write") : done();
 }
 
 /* getfd PID FD: takes it with pidfd_getfd and writes "taken" into it */

@@ -17,32 +17,73 @@ print("ready", flush=True)
 while True:
     for k, _ in sel.select():
         name, kind = k.data
+        data = b"x\n"
         if kind == socket.SOCK_STREAM:
             c = k.fileobj.accept()[0]
             c.settimeout(1)
             try:
                 if name.endswith(".fd"): socket.send_fds(c, [b"x"], [9])
-                c.recv(10)
+                data = c.recv(10)
             except OSError: pass
             c.close()
-        else: k.fileobj.recv(10)
-        print("got", name, flush=True)
+        else: data = k.fileobj.recv(10)
+        print("got" if data == b"x\n" or name.endswith(".fd") else "other", name, flush=True) # other: nscd's own clients, outside
 EOP
-unixd() { # unixd NAME...: as the sandbox's user, in its network; a connected TCP socket as descriptor 9
+unixd() { # unixd NAME...: as the sandbox's user, in its network; descriptor 9 is $W/handed, or a connection to GIVEN
 	: >"$T/log/unixd.$1"
-	"${INC[@]}" "${AS_USER[@]}" bash -c 'exec 9>>"$1"; shift; exec "$@"' - "$W/handed" python3 "$T/unixd.py" "${@:2}" >"$T/log/unixd.$1" 2>&1 </dev/null &
+	"${INC[@]}" "${AS_USER[@]}" bash -c "exec 9${GIVEN:+<}>${GIVEN:->\"\$1\"}; shift; exec \"\$@\"" - "$W/handed" python3 "$T/unixd.py" "${@:2}" >"$T/log/unixd.$1" 2>&1 </dev/null &
 	UNIXD+=("$!")
 	on_exit "stop $!"
 	until_true 10 grep -q ready "$T/log/unixd.$1" || die "no Unix sockets"
 }
 UNIXD=()
-class_down() { stop "${UNIXD[@]}"; }
+class_down() { stop "${UNIXD[@]}"; usual_down; }
 : >"$W/handed"
 chown -R sandbox: "$W/handed" "$W/sub"
 reached() { grep -qxF "got $1" "$T"/log/unixd.*; }
 U=/osht-$$
-mapfile -t EARLY < <(printf '%s\n' "$W"/s{1..9} "$W"/d{1..3}.d "$T"/hidden/s{1..6} "$T"/hidden/d1.d "@osht-$$-s"{1..2} "@osht-$$-d1.d" "$W/sub/give.fd" "$T/hidden/give.fd" "$T/listed/a")
+# Sockets where hosts have them.  Where this host has none, one of the test's own stands there: below /run in a directory
+# that only this mount namespace sees.
+NOBODY=$(id -u sandbox) USUAL=() THERE=() MADE=() MOUNTED=()
+usual() { # usual DIRECTORY SOCKET...
+	local top=$1 s made=0; shift
+	for s in "$@"; do [ ! -S "$s" ] || THERE+=("$s") made=1; done
+	[ $made = 0 ] || return 0
+	[ -d "$top" ] || { mkdir "$top" && MADE+=("$top") && made=1; }
+	case $top in /run/*) mount -t tmpfs osht "$top" && MOUNTED+=("$top") && made=1 || die "cannot mount $top" ;; esac
+	for s in "$@"; do
+		mkdir -p "${s%/*}"
+		[ $made = 0 ] || chmod 1777 "$top" "${s%/*}"
+		USUAL+=("$s")
+	done
+}
+usual_down() {
+	local d
+	[ ${#USUAL[@]} = 0 ] || rm -f "${USUAL[@]}"
+	for d in "${MOUNTED[@]}"; do umount -l "$d"; done
+	for d in "${MADE[@]}"; do rmdir "$d" 2>/dev/null || rm -f "$d"; done
+	USUAL=() MADE=() MOUNTED=()
+}
+on_exit usual_down
+usual /run/dbus /run/dbus/system_bus_socket
+usual /run/user "/run/user/$NOBODY/bus"
+usual /run/containerd /run/containerd/containerd.sock
+usual /run/nscd /run/nscd/socket
+usual /run/systemd /run/systemd/private /run/systemd/resolve/io.systemd.Resolve /run/systemd/journal/stdout
+usual "/tmp/ssh-osht$$" "/tmp/ssh-osht$$/agent.1"
+usual "/tmp/tmux-$NOBODY" "/tmp/tmux-$NOBODY/osht$$"
+usual /tmp/.X11-unix "/tmp/.X11-unix/X$$"
+DOCKER=$T/hidden/docker.sock
+if [ -S /run/docker.sock ]; then
+	THERE+=(/run/docker.sock) DOCKER=''
+else
+	[ -e /run/docker.sock ] || { : >/run/docker.sock && MADE+=(/run/docker.sock); }
+fi
+mapfile -t EARLY < <(printf '%s\n' "$W"/s{1..9} "$W"/d{1..3}.d "$T"/hidden/s{1..6} "$T"/hidden/d1.d "@osht-$$-s"{1..2} "@osht-$$-d1.d" \
+	"$W/sub/give.fd" "$T/hidden/give.fd" "$T/listed/a" "@/tmp/.X11-unix/X$$" "${USUAL[@]}" $DOCKER)
 unixd early "${EARLY[@]}"
+[ -z "$DOCKER" ] || { mount --bind "$DOCKER" /run/docker.sock && MOUNTED+=(/run/docker.sock); } || die "cannot mount /run/docker.sock"
+fresh; GIVEN=/dev/tcp/$D/4000 unixd socket "$W/sub/socket.fd"
 ln -s "$T/hidden/s3" "$W/l1"
 ln -s "$W/s3" "$W/l2"
 ln -s "$W" "$W/l3"
@@ -50,6 +91,7 @@ ln -s "$T/hidden" "$W/l4"
 sed "s#read_write:#unix_sockets: [$T/listed/a], read_write:#" "$T/a.yaml" >"$T/unix.yaml"
 box unix unix.yaml
 unixd late "$W/late" "$W/late.d" "$W/sub/late"
+fresh; GIVEN=/dev/tcp/$D/4000 unixd later "$W/sub/later.fd"
 no_lsm() { ! grep -qw bpf /sys/kernel/security/lsm 2>/dev/null; }
 ABI=$("$OSH" doctor --seccomp --format json | grep -oE '"landlock_abi": [0-9]+' | grep -oE '[0-9]+$')
 no_scope() { [ "$ABI" -lt 6 ] && no_lsm; }
@@ -78,13 +120,24 @@ un "stream, made later" lsm "$A probe unix $W/late" "$W/late"; C_LIMIT[N-1]=no_l
 un "datagram, made later" lsm "$A probe unixdgram $W/late.d" "$W/late.d"; C_LIMIT[N-1]=no_lsm
 un "made later, below" lsm "$A probe unix $W/sub/late" "$W/sub/late"; C_LIMIT[N-1]=no_lsm
 un "one that the policy lists" none "$A probe unix $T/listed/a" "$T/listed/a"; C_EXPECT[N-1]=allow
-for s in /run/dbus/system_bus_socket /run/docker.sock /run/systemd/private /run/systemd/journal/socket /run/nscd/socket; do
-	[ -S $s ] && try "Unix: $s" box=unix layer=mounts attempt="ls $s" harm="said '^$s'" control="$OWN"
-done
+for s in "${USUAL[@]}"; do un "$s" mounts "$A probe unix $s" "$s"; done
+[ -z "$DOCKER" ] || un "/run/docker.sock" mounts "$A probe unix /run/docker.sock" "$DOCKER"
+un "X11, abstract" "landlock lsm" "$A probe unix @/tmp/.X11-unix/X$$" "@/tmp/.X11-unix/X$$"; C_LIMIT[N-1]=no_scope
+for s in "${THERE[@]}"; do try "Unix: $s" box=unix layer=mounts attempt="ls $s" harm="said '^$s'" control="$OWN"; done
+NAMING=(SSH_AUTH_SOCK DBUS_SESSION_BUS_ADDRESS DOCKER_HOST TMUX DISPLAY XAUTHORITY)
+for v in "${NAMING[@]}"; do export $v="$T/hidden/$v"; done
+try "variables that name such sockets" box=unix layer=environment attempt="env" \
+	harm="said '^(SSH_AUTH_SOCK|DBUS_SESSION_BUS_ADDRESS|DOCKER_HOST|TMUX|DISPLAY|XAUTHORITY)='" control="env"
 
 # --- descriptors
 got_taken() { grep -q "${1:-taken}" "$W/handed"; }
 try "SCM_RIGHTS from a socket in the workdir" box=unix layer=mounts attempt="$A take $W/sub/give.fd" harm=got_taken control="$OWN"
+for k in "socket:mounts" "later:lsm"; do
+	n=${k%:*}
+	try "SCM_RIGHTS: a connected TCP socket$([ "$n" = socket ] || echo " from a socket made later")" box=unix layer="${k#*:}" \
+		attempt="$A take $W/sub/$n.fd exfil-scm$n-" harm="leaked scm$n" control="$OWN"
+done
+C_LIMIT[N-1]=no_lsm
 try "pidfd_getfd of a process outside" box=unix layer=seccomp attempt="$A getfd ${UNIXD[0]} 9" harm=got_taken control="$OWN" alone=1 before=": >$W/handed"
 try "/proc/PID/fd of a process outside" box=unix layer=landlock attempt="echo taken >>/proc/${UNIXD[0]}/fd/9" harm=got_taken control="$OWN" alone=1 before=": >$W/handed"
 # with DESCRIPTORS COMMAND...: the command in the sandbox (without enforcement: as its user), called with more open
@@ -103,7 +156,7 @@ try "inherited: connected TCP socket as standard input" box=unix layer=exec alon
 	attempt=true harm='tail -n +$((B0 + 1)) "$T/log/sinks.log" | grep -qE "^closed 4001 .* [1-9][0-9]*$"' "$NI"
 CG=$(findmnt -no TARGET -t cgroup2 | head -n 1)/osht-$$
 mkdir "$CG" && chown -R sandbox: "$CG" && on_exit "rmdir $CG 2>/dev/null"
-class_down() { stop "${UNIXD[@]}"; rmdir "$CG" 2>/dev/null; }
+class_down() { stop "${UNIXD[@]}"; usual_down; rmdir "$CG" 2>/dev/null; unset "${NAMING[@]}"; }
 try "inherited: cgroup directory" box=unix layer=exec alone=1 before="with '7<$CG' $A joincgroup" attempt=true harm="grep -q '^[1-9].* joined' $T/log/with" "$NI" \
 	host='cgroup_as_root'
 # Moving between cgroups needs the common ancestor, which is root's.
