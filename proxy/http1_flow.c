@@ -44,6 +44,7 @@ struct exchange {
 	struct upstream_conn *up;
 	struct buf up_in, up_out;
 	bool up_eof, up_broken; /* broken: not a clean end */
+	const char *up_alert;	/* and this was TLS's word, which comes after the handshake where a certificate is wanted */
 	bool body_dropped;	/* upstream takes no more of the body */
 	bool retried;
 
@@ -358,15 +359,22 @@ static void open_upstream(struct http1_flow *x)
 static void no_answer(struct http1_flow *x)
 {
 	struct exchange *ex = x->ex;
+	struct l7_refusal why;
 
 	if (ex->up->reused && !ex->retried && replayable(ex)) {
 		upstream_done(ex, false, true);
 		ex->up_eof = ex->up_broken = ex->body_dropped = false;
+		ex->up_alert = NULL;
 		ex->retried = true;
 		open_new(x);
 		return;
 	}
-	bad_answer(x, "connection closed before an answer");
+	if (!ex->up_alert) {
+		bad_answer(x, "connection closed before an answer");
+		return;
+	}
+	l7_refuse(&why, L7_TLS, "TLS with %s: %s", x->f->host, ex->up_alert);
+	refuse(x, &why, true);
 }
 
 /* ------------------------------------------------------------------------------------------- request -- */
@@ -585,6 +593,7 @@ static bool read_upstream(struct http1_flow *x)
 	if (n <= 0) {
 		ex->up_eof = true;
 		ex->up_broken = n < 0;
+		ex->up_alert = n == -EPROTO ? stream_tls_error() : NULL;
 	} else {
 		ex->up_in.w += (size_t)n;
 	}

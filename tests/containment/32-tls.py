@@ -8,6 +8,7 @@
 Hosts: NAME.tls.test, port 8443: inspected, TLS ends at the proxy.  NAME.skip.test, port 9443: relayed unopened, the server
 name checked; there each hello holds exfil-NAME- as its random bytes, and the server writes down what arrives.
 """
+import os
 import socket
 import ssl
 import struct
@@ -27,9 +28,11 @@ def row(name, port, what, control, log, harm=None, expect="block"):
 
 
 # --- whole handshakes, by OpenSSL --------------------------------------------------------------------------------------
-def context(low=None, high=None, alpn=None):
+def context(low=None, high=None, alpn=None, own=False):
     c = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     c.check_hostname, c.verify_mode = False, ssl.CERT_NONE
+    if own:
+        c.load_cert_chain(*(os.path.join(os.path.dirname(__file__), "client" + e) for e in (".pem", ".key")))
     if low:
         c.set_ciphers("ALL:@SECLEVEL=0")
         c.minimum_version, c.maximum_version = low, high
@@ -89,6 +92,14 @@ for n, p, w in (("expired", 8444, "an expired certificate"), ("wrongname", 8445,
                 ("notserver", 8448, "a client's certificate"), ("oldtls", 8449, "TLS 1.1 and no later")):
     inspected(n, "the server has " + w if n != "oldtls" else "the server speaks " + w, same, "upstream_tls_failed|TLS|certificate",
               port=p, ctx=(lambda: context(ssl.TLSVersion.TLSv1, ssl.TLSVersion.TLSv1_3)) if n == "oldtls" else None)
+inspected("bighello", "a hello of 3 KiB, as post-quantum ones are", same, "none", expect="allow",
+          ctx=lambda: context(alpn=["http/1.1"] + ["x" * 200 + str(i) for i in range(15)]))
+inspected("bigother", "a hello of 3 KiB, name of another site", lambda me: EVIL, "TLS refused",
+          ctx=lambda: context(alpn=["http/1.1"] + ["x" * 200 + str(i) for i in range(15)]))
+inspected("askscert", "the server asks for a certificate and can do without", same, "none", expect="allow", port=8450,
+          ctx=lambda: context(own=True))
+inspected("wantscert", "the server wants a certificate, which the program has", same, "upstream_tls_failed|TLS|certificate", port=8451,
+          ctx=lambda: context(own=True))
 
 
 # --- hellos by hand ---------------------------------------------------------------------------------------------------

@@ -6,7 +6,7 @@ PY=$(real python3)
 policy tls.yaml <<EOP
 network_policies:
   inspected:
-    endpoints: [{host: "*.tls.test", ports: [8443, 8444, 8445, 8446, 8447, 8448, 8449], protocol: rest, access: read-only}]
+    endpoints: [{host: "*.tls.test", ports: [8443, 8444, 8445, 8446, 8447, 8448, 8449, 8450, 8451], protocol: rest, access: read-only}]
     binaries: [{path: $PY}]
   relayed:
     endpoints: [{host: "*.skip.test", port: 9443, tls: skip}]
@@ -30,13 +30,15 @@ certificate expired -20 -10 "$NAMES_ALL" serverAuth
 certificate wrongname -1 2 DNS:other.example.test serverAuth
 certificate future 10 20 "$NAMES_ALL" serverAuth
 certificate notserver -1 2 "$NAMES_ALL" clientAuth
+cp "$T/notserver.pem" "$W/client.pem" && install -o sandbox "$T/notserver.key" "$W/client.key"
 openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 -subj /CN=self -addext "subjectAltName=$NAMES_ALL" \
 	-keyout "$T/selfsigned.key" -out "$T/selfsigned.pem" 2>/dev/null || die "self-signed certificate"
 pair() { echo "$1:$2:$T/$3.pem:$T/$3.key"; }
 mkdir "$T/web"
 : >"$T/log/web.log"
 "${INS[@]}" python3 "$DIR/web.py" "$(pair tls 8443 good)" "$(pair tls 8444 expired)" "$(pair tls 8445 wrongname)" \
-	"$(pair tls 8446 selfsigned)" "$(pair tls 8447 future)" "$(pair tls 8448 notserver)" "$(pair oldtls 8449 good)" raw:9443 "$T/web" \
+	"$(pair tls 8446 selfsigned)" "$(pair tls 8447 future)" "$(pair tls 8448 notserver)" "$(pair oldtls 8449 good)" \
+	"$(pair asktls 8450 good):$CA" "$(pair certtls 8451 good):$CA" raw:9443 "$T/web" \
 	>"$T/log/web.log" 2>&1 </dev/null &
 WEB=$!
 on_exit "stop $WEB"

@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """web.py SPEC... [RECORDS]: an HTTP server that writes down, byte for byte, what reached it, and is not strict.
 
-SPEC is plain:PORT, or tls:PORT:CERTIFICATE:KEY (any version of TLS), oldtls:... (TLS 1.1 at most), or raw:PORT
-(whatever comes is answered `seen`).  Each connection
+SPEC is plain:PORT, or tls:PORT:CERTIFICATE:KEY (any version of TLS), oldtls:... (TLS 1.1 at most), asktls:...:CA or
+certtls:...:CA (asks for a client's certificate, insists on one), or raw:PORT (whatever comes is answered `seen`).  Each connection
 has a file in the directory RECORDS, PORT-N: what came, decrypted; behind raw: once more without the frames of TLS records.  A request is answered 200, after its body; a target that
 holds `/103` with an early hint first, one with `/upgrade` with 101; `Expect` with 100.
 """
@@ -127,7 +127,10 @@ for spec in sys.argv[1:]:
         tls.minimum_version = ssl.TLSVersion.TLSv1
         if kind == "oldtls":
             tls.maximum_version = ssl.TLSVersion.TLSv1_1
-        tls.load_cert_chain(*files)
+        tls.load_cert_chain(*files[:2])
+        if kind in ("asktls", "certtls"):
+            tls.load_verify_locations(files[2])
+            tls.verify_mode = ssl.CERT_REQUIRED if kind == "certtls" else ssl.CERT_OPTIONAL
     elif kind == "raw":
         raw.add(int(port))
     threads.append(threading.Thread(target=listen, args=(int(port), tls)))
