@@ -142,7 +142,9 @@ int landlock_prepare(const struct launch_plan *p, const struct warner *w,
 					  "with lsm=landlock,...), and the "
 					  "policy says landlock.compatibility: hard_requirement");
 		warner_say(w, "this kernel has no Landlock: files are guarded by the mount "
-			      "namespace alone");
+			      "namespace alone, and without BPF LSM every later process of the same "
+			      "user is a way out of that: let process.run_as_user be a user that runs "
+			      "nothing else");
 		*ret = ruleset;
 		return 0;
 	}

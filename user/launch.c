@@ -159,6 +159,8 @@ static int lock(const struct launch_plan *p, uint32_t allowed, int host_proc, st
 				  strerror(errno));
 	r = lock_files(p, host_proc, ruleset, ret_error);
 	close(host_proc);
+	if (r == 0)
+		r = proof_processes(p, ret_error);
 	if (r < 0) {
 		ruleset->abi = 0;
 		r = layer_missing(allowed, LAYER_LANDLOCK, r, ret_error);

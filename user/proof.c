@@ -11,6 +11,7 @@
 #include "user/strv.h"
 
 #include <arpa/inet.h>
+#include <dirent.h>
 #include <fcntl.h>
 #include <limits.h>
 #include <linux/netlink.h>
@@ -180,6 +181,28 @@ int proof_landlock(const struct launch_plan *p, int host_proc, char **ret_error)
 					  p->mounts[i].path, strerror(e));
 	}
 	return 0;
+}
+
+int proof_processes(const struct launch_plan *p, char **ret_error)
+{
+	DIR *d = opendir("/proc");
+	const struct dirent *e;
+	int r = 0;
+
+	*ret_error = NULL;
+	if (!d)
+		return error_text(ret_error, -errno, "/proc cannot be listed: %s", strerror(errno));
+	while (r == 0 && (e = readdir(d))) {
+		if (e->d_name[0] < '0' || e->d_name[0] > '9' || atoi(e->d_name) == getpid())
+			continue;
+		r = error_text(ret_error, -ENOTCONN,
+			       "processes outside are in reach: user '%s' has others (%s, say), and in /proc/%s/root any of "
+			       "them opens the host's files and sockets, which Landlock or BPF LSM would refuse; let "
+			       "process.run_as_user be a user that runs nothing else",
+			       p->user, e->d_name, e->d_name);
+	}
+	closedir(d);
+	return r;
 }
 
 int proof_calls(char **ret_error)

@@ -23,6 +23,9 @@ int proof_mounts(const struct launch_plan *p, const struct stat *host_root, char
 int proof_landlock(const struct launch_plan *p, int host_proc, char **ret_error);
 /* 0 or negative errno: the same file, which must open before Landlock is enforced for the proof to mean anything. */
 int proof_outside_readable(int host_proc);
+/* As the sandbox's user, when it is all that runs inside: /proc shows no other process.  One that it shows may be traced
+ * (hidepid=ptraceable), and its root and its descriptors may be opened. */
+int proof_processes(const struct launch_plan *p, char **ret_error);
 /* Calls that any user can make are refused; socket: also one that the filter's listener answers. */
 int proof_calls(char **ret_error);
 int proof_refused_socket(char **ret_error);

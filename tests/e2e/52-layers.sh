@@ -74,11 +74,38 @@ refused_start "programs that are said to be attached" '.'
 
 section "Landlock"
 lacking landlock_create_ruleset=95
+LONELY=$((3000000000 + $$)) # a user of whom nothing runs
+sed "s/sandbox/$LONELY/g" "$T/p.yaml" >"$T/lonely.yaml"
 if [ "$LL" != 0 ]; then
-	starts "best_effort: a kernel without Landlock" c
+	POLICY=$T/lonely.yaml starts "best_effort: a kernel without Landlock" c
 	check "warns" out_has 'no Landlock'
 	status_text c
 	check "status says so, and that nothing was asked to be missing" all 'out_has "landlock +not in this kernel"' 'missing_is c ""'
+	delete c
+	# The same user's other processes: what lies behind /proc/PID/root is not the sandbox's.
+	mkdir "$T/private" && echo secret >"$T/private/key" && chown -R "$LONELY:$LONELY" "$T/private" && chmod 700 "$T/private"
+	setpriv --reuid "$LONELY" --regid "$LONELY" --clear-groups sleep 600 &
+	OTHER=$!
+	on_exit "stop $OTHER"
+	until_true 5 eval '[ "$(stat -c %u /proc/$OTHER)" = $LONELY ]'
+	KEY=/proc/$OTHER/root$T/private/key
+	if [ "$(json_field "$(status_json a)" layers.bpf-lsm)" = "proven at start" ]; then
+		POLICY=$T/lonely.yaml starts "with another process of the user, and BPF LSM" lone
+	else
+		POLICY=$T/lonely.yaml refused_start "another process of the user" 'processes outside are in reach: .*run_as_user'
+		POLICY=$T/lonely.yaml starts "allowed" lone --allow-missing landlock
+		OSHC=("${REAL[@]}")
+		sb lone cat "$KEY"
+		check "control: it is a way out" out_is secret
+		delete lone
+		lacking
+		POLICY=$T/lonely.yaml starts "control: with Landlock" lone
+	fi
+	OSHC=("${REAL[@]}")
+	sb lone cat "$KEY"
+	check "which is refused" out_lacks secret
+	delete lone
+	lacking landlock_create_ruleset=95
 fi
 POLICY=$T/hard.yaml refused_start "hard_requirement" 'hard_requirement.*--allow-missing landlock'
 POLICY=$T/hard.yaml starts "hard_requirement with --allow-missing landlock" d --allow-missing landlock
