@@ -56,6 +56,8 @@ static inline enum osh_addr_class osh_addr_class4(__u32 a)
 		return OSH_ADDR_LOOPBACK;
 	if ((a >> 24) == 0)
 		return OSH_ADDR_UNSPECIFIED;
+	if (a == 0xa83f8110 || a == 0x646464c8)
+		return OSH_ADDR_RESERVED; /* 168.63.129.16 and 100.100.100.200, which clouds use as 169.254.169.254 */
 	if ((a >> 24) == 10 || (a >> 20) == 0xac1 || (a >> 16) == 0xc0a8 || (a >> 22) == 0x191)
 		return OSH_ADDR_PRIVATE; /* 10/8 172.16/12 192.168/16 100.64/10 */
 	if ((a >> 16) == 0xa9fe)
@@ -98,6 +100,8 @@ static inline enum osh_addr_class osh_addr_class6(const __u32 w[4])
 		return OSH_ADDR_LINK_LOCAL;
 	if ((w[0] >> 22) == (0xfec00000u >> 22))
 		return OSH_ADDR_PRIVATE; /* site-local, RFC 3879 */
+	if ((w[0] == 0xfd000ec2 || w[0] == 0xfd2000ce) && !w[1] && !w[2] && w[3] == 0x254)
+		return OSH_ADDR_RESERVED; /* metadata of clouds again */
 	if ((w[0] >> 25) == (0xfc000000u >> 25))
 		return OSH_ADDR_PRIVATE;
 	if (w[0] == 0x20010000 || w[0] == 0x20010db8 || (!w[1] && w[0] == 0x01000000) ||

@@ -348,6 +348,13 @@ static void addresses(void **state)
 	assert_true(admits(&f.img, "listed.test", 443, "10.200.0.1", OSH_ADDR_PRIVATE));
 	assert_true(admits(&f.img, "listed.test", 443, "::ffff:10.200.0.1", OSH_ADDR_PRIVATE));
 	assert_true(admits(&f.img, "listed.test", 8443, "fd12::1", OSH_ADDR_PRIVATE));
+	assert_true(admits(&f.img, "listed.test", 443, "fd00:ec2::253", OSH_ADDR_PRIVATE));
+	assert_false(admits(&f.img, "listed.test", 443, "fd00:ec2::254", OSH_ADDR_RESERVED));
+	assert_false(admits(&f.img, "listed.test", 443, "fd20:ce::254", OSH_ADDR_RESERVED));
+	assert_false(admits(&f.img, "exact.test", 443, "100.100.100.200", OSH_ADDR_RESERVED));
+	assert_true(admits(&f.img, "exact.test", 443, "100.100.100.201", OSH_ADDR_PRIVATE));
+	assert_false(admits(&f.img, "exact.test", 443, "168.63.129.16", OSH_ADDR_RESERVED));
+	assert_false(admits(&f.img, "exact.test", 443, "64:ff9b::a83f:8110", OSH_ADDR_RESERVED));
 	assert_false(admits(&f.img, "listed.test", 443, "93.184.216.34", OSH_ADDR_PUBLIC));
 	assert_true(
 		admits(&f.img, "listed.test", 0, "93.184.216.34", OSH_ADDR_PUBLIC)); /* port 80 */
