@@ -139,6 +139,23 @@ check "both are named" missing_is g "seccomp proxy-jail"
 lacking
 sb g "$T/work/syscalls" self
 check "control: without the filter calls go through" out_has 'DONE|REACHED'
+# The same list once more in the kernel programs: who has no filter still makes no other socket.
+probe_up
+inc sysctl -qw net.ipv4.ping_group_range='0 2147483647'
+while read -r n f t p log; do
+	outside "$PROBE" socket "$f" "$t" "$p"
+	[ "$RC" = 0 ] || continue # not in this kernel
+	sb g "$PROBE" socket "$f" "$t" "$p"
+	check "without the filter, $n: refused by eBPF, and logged" all 'rc_not 0' \
+		"until_true 3 logged g 'kind=socket action=deny .*binary=$PROBE deny_reason=\"protocol not allowed .*$log'"
+done <<-'SOCKETS'
+ping 2 2 1 icmp
+ping6 10 2 58 icmp
+MPTCP 2 1 262 mptcp
+UDP-Lite 2 2 136 udplite
+SOCKETS
+sb g "$PROBE" socket 2 1 0
+check "control: TCP is there" rc_is 0
 sb a "$T/work/syscalls" self
 check "control: with it they do not" all 'out_lacks DONE' 'out_lacks REACHED' 'out_has refused'
 lacking seccomp:1+=0

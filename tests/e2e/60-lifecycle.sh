@@ -112,6 +112,13 @@ check "a huge file" rc_is 1
 head -c 60 "$READONLY" >"$T/cut.yaml"
 reload a "$T/cut.yaml"
 check "a file cut half-way" rc_is 1
+{
+	cat "$READONLY"
+	echo '  bomb0: &b0 {endpoints: [{host: x.example.test, port: 1}], binaries: [{path: /bin/x}]}'
+	for i in {1..30}; do echo "  bomb$i: &b$i [*b$((i - 1)), *b$((i - 1)), *b$((i - 1)), *b$((i - 1)), *b$((i - 1)), *b$((i - 1))]"; done
+} >"$T/bomb.yaml"
+reload a "$T/bomb.yaml"
+check "an alias bomb" all 'rc_is 1' 'out_has "bomb.yaml:[0-9]+:[0-9]+: .*alias"'
 reload a /nonexistent.yaml
 check "no file" all 'rc_is 1' 'out_has nonexistent'
 sb a curl -sS $URL/zen
