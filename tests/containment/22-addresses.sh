@@ -96,7 +96,7 @@ for a in 169.254.169.254 169.254.170.2 64:ff9b::7f00:1 64:ff9b::a9fe:a9fe 2002:7
 	n=${a#::ffff:} p=$((p + 1))
 	[ "$a" != ::ffff:0:7f00:1 ] || n=$a
 	case $a in # private ones a policy could name
-	fec0::1 | fd00:ec2::254 | 10.1.2.3 | 172.16.1.1 | 192.168.1.1 | 100.64.1.1) reason="no matching network policy" ;;
+	fec0::1 | 10.1.2.3 | 172.16.1.1 | 192.168.1.1 | 100.64.1.1) reason="no matching network policy" ;;
 	::7f00:1) reason="address not allowed \(::127\.0\.0\.1: loopback\)" ;;
 	*) reason="address not allowed \(${n//./\\.}: [a-z -]+\)" ;;
 	esac
