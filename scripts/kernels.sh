@@ -1,12 +1,14 @@
 #!/usr/bin/env bash
 # kernels.sh: the tests on other kernels, in QEMU guests.
 #
-#     sudo scripts/kernels.sh [--short] [--kernel 6.1|6.12]... [--lsm on|off]... [--keep-logs DIR] [--list] [CHECK...]
+#     sudo scripts/kernels.sh [--short] [--kernel 6.1|6.12]... [--lsm on|off]... [--jobs N] [--keep-logs DIR] [--list] [CHECK...]
 #
 # Boots Debian's cloud kernels (TCG: no KVM is needed) with BPF LSM on and again off (lsm= on the kernel command
 # line) and runs there the binaries built here: unit tests, end-to-end tests, containment tests.  CHECK: only these
-# (names as --list shows them, or beginnings of such); --short: those that say most in a few minutes.  Prints one table: kernel, layer, passed, failed, limits; ends
-# with `N passed, N failed` over all.  Installs what is missing.  Downloads and images are kept in build/kernels.
+# (names as --list shows them, or beginnings of such; containment:CLASS, a part of that suite).  --short: one guest
+# with BPF LSM and one without, and what says most in a few minutes.  --jobs: guests at a time.  Prints one table:
+# kernel, layer, passed, failed, escaped, limits; ends with `N passed, N failed` over all.  Installs what is missing.
+# Downloads and images are kept in build/kernels.
 #
 # A guest has a disk with the tools that the tests need (copied from the packages installed here), one with this
 # repository and its build, and no network card.  Both are opened as snapshots: nothing that a guest does is kept.
@@ -22,33 +24,41 @@ W=$TOP/build/kernels
 # Name of a kernel line, and the package that Debian keeps pointing at its newest kernel.
 declare -A META=([6.1]=linux-image-cloud-amd64 [6.12]=linux-image-6.12-cloud-amd64)
 
-usage() { sed -n '2,8s/^# \{0,1\}//p' "$0"; exit 2; }
+usage() { sed -n '2,11s/^# \{0,1\}//p' "$0"; exit 2; }
 die() { printf 'kernels.sh: %s\n' "$*" >&2; exit 1; }
-KERNELS=() LSMS=() ONLY=() KEEP='' LIST=0
+KERNELS=() LSMS=() ONLY=() KEEP='' LIST=0 SHORT=0 JOBS=$((($(nproc) + 3) / 4)) # a guest has two processors
 while [ $# -gt 0 ]; do
 	case $1 in
 	--kernel) KERNELS+=("${2:-}"); [ -n "${META[${2:-}]:-}" ] || usage; shift ;;
 	--lsm) LSMS+=("${2:-}"); case ${2:-} in on | off) ;; *) usage ;; esac; shift ;;
 	--keep-logs) KEEP=${2:-}; [ -n "$KEEP" ] || usage; shift ;;
+	--jobs) JOBS=${2:-}; case $JOBS in '' | 0* | *[!0-9]*) usage ;; esac; shift ;;
 	--list) LIST=1 ;;
-	--short) ONLY+=(10-story 45-lsm containment) ;;
+	--short) SHORT=1 ;;
 	-*) usage ;;
 	*) ONLY+=("$1") ;;
 	esac
 	shift
 done
+GUESTS=() # "LINE LSM"
+if [ $SHORT = 1 ]; then
+	[ ${#KERNELS[@]} = 0 ] && [ ${#LSMS[@]} = 0 ] && GUESTS=("6.12 on" "6.1 off")
+	[ ${#ONLY[@]} -gt 0 ] || ONLY=(10-story 45-lsm containment:tcp containment:families containment:identity containment:code
+		containment:files containment:sockets containment:kernel containment:tamper)
+fi
 [ ${#KERNELS[@]} -gt 0 ] || KERNELS=(6.1 6.12)
 [ ${#LSMS[@]} -gt 0 ] || LSMS=(on off)
+[ ${#GUESTS[@]} -gt 0 ] || for k in "${KERNELS[@]}"; do for l in "${LSMS[@]}"; do GUESTS+=("$k $l"); done; done
 if [ $LIST = 1 ]; then exec bash tests/kernels/guest.sh --list; fi
 [ "$(id -u)" = 0 ] || die "run as root: sudo $0"
 [ "$(uname -m)" = x86_64 ] || die "the guests are x86_64 kernels; this machine is $(uname -m)"
 
 LOGS=${KEEP:-$(mktemp -d)}
 mkdir -p "$LOGS" "$W"
-QEMU='' STAGE=''
+STAGE='' QEMU=() # pid of each guest, as in GUESTS
 leave() {
 	trap '' INT TERM HUP
-	[ -z "$QEMU" ] || { kill "$QEMU" 2>/dev/null; wait "$QEMU" 2>/dev/null; }
+	[ ${#QEMU[@]} = 0 ] || { kill "${QEMU[@]}" 2>/dev/null; wait "${QEMU[@]}" 2>/dev/null; }
 	[ -z "$STAGE" ] || rm -rf "$STAGE"
 	[ -n "$KEEP" ] || rm -rf "$LOGS"
 }
@@ -146,7 +156,7 @@ project_disk() {
 }
 
 # --- one guest -------------------------------------------------------------------------------------------------
-# guest LINE LSM: results in $LOGS/LINE-LSM.log.
+# guest LINE LSM: starts it; results in $LOGS/LINE-LSM.log.
 guest() {
 	local dir=$W/$1 log=$LOGS/$1-lsm-$2.log modules=landlock,lockdown,yama
 	[ "$2" = off ] || modules+=,bpf
@@ -155,25 +165,31 @@ guest() {
 		-append "console=ttyS0 quiet panic=-1 lsm=$modules osht_lsm=$2 -- ${ONLY[*]}" \
 		-drive "file=$W/tools.img,if=virtio,format=raw,snapshot=on" \
 		-drive "file=$W/project.img,if=virtio,format=raw,snapshot=on" >"$log" 2>&1 &
-	QEMU=$!
-	wait "$QEMU"
-	QEMU=''
+	QEMU+=($!)
 }
-# report LINE LSM: a row of the table for each layer that the guest's log names.  RESULT layer passed failed limits
-PASSED=0 FAILED=0 LIMITS=0
+# report LINE LSM: a row of the table for each layer that the guest's log names (tests/kernels/guest.sh).
+PASSED=0 FAILED=0 ESCAPED=0 LIMITS=0
 report() {
-	local log=$LOGS/$1-lsm-$2.log layer p f l any=0
-	while read -r _ layer p f l; do
+	local log=$LOGS/$1-lsm-$2.log layer p f e l any=0
+	while read -r _ layer p f e l; do
 		any=1
-		printf '%-6s %-8s %-22s %6d %6d %6d\n' "$1" "$2" "$layer" "$p" "$f" "$l"
-		PASSED=$((PASSED + p)) FAILED=$((FAILED + f)) LIMITS=$((LIMITS + l))
-	done < <(tr -d '\r' <"$log" | grep -E '^RESULT [^ ]+ [0-9]+ [0-9]+ [0-9]+$')
-	tr -d '\r' <"$log" | grep -A 12 -E '^(not ok|FAILED|ESCAPED)' | cut -c 1-200 | sed 's/^/    /'
+		printf '%-6s %-8s %-32s %6d %6d %7d %6d\n' "$1" "$2" "$layer" "$p" "$f" "$e" "$l"
+		PASSED=$((PASSED + p)) FAILED=$((FAILED + f)) ESCAPED=$((ESCAPED + e)) LIMITS=$((LIMITS + l))
+	done < <(tr -d '\r' <"$log" | grep -E '^RESULT [^ ]+( +[0-9]+){4}$')
+	tr -d '\r' <"$log" | awk '/^(not ok|FAILED)/ {p = 1; print; next} /^#/ && p {print; next} {p = 0}' | cut -c 1-200 | sed 's/^/    /'
 	if [ $any = 0 ] || ! grep -q '^END OF GUEST' <(tr -d '\r' <"$log"); then
 		printf '%-6s %-8s the guest did not end by itself:\n' "$1" "$2"
 		tail -n 25 "$log" | sed 's/^/    | /'
 		FAILED=$((FAILED + 1))
 	fi
+}
+
+# progress: on a terminal, what each guest is at.
+progress() {
+	local log text=''
+	[ -t 2 ] || return 0
+	for log in "$LOGS"/*-lsm-*.log; do text+="$(basename "$log" .log): $(grep -c '^RESULT' "$log") done, $(awk '/^BEGIN/ {n = $2} END {print n}' "$log"); "; done
+	printf '\r\033[K%s\r' "${text//[[:cntrl:]]/}" >&2
 }
 
 scripts/deps.sh build run test guest || die "packages are missing"
@@ -183,13 +199,21 @@ make -s -j"$(nproc)" B=build/san OPT="-O1 -g" SAN="-fsanitize=address,undefined 
 for k in "${KERNELS[@]}"; do kernel_get "$k"; done
 tools_disk || die "cannot make the disk of tools"
 project_disk || die "cannot make the project's disk"
-printf '%-6s %-8s %-22s %6s %6s %6s\n' kernel 'BPF LSM' layer passed failed limit
-for k in "${KERNELS[@]}"; do
-	for l in "${LSMS[@]}"; do
-		guest "$k" "$l"
-		report "$k" "$l"
-	done
+printf '%-6s %-8s %-32s %6s %6s %7s %6s\n' kernel 'BPF LSM' layer passed failed ESCAPED limit
+started=0 told=0
+while [ $told -lt ${#GUESTS[@]} ]; do
+	# shellcheck disable=SC2086
+	while [ $started -lt ${#GUESTS[@]} ] && [ "$(jobs -rp | wc -l)" -lt "$JOBS" ]; do guest ${GUESTS[started]}; started=$((started + 1)); done
+	if [ $told -lt $started ] && ! kill -0 "${QEMU[told]}" 2>/dev/null; then
+		[ ! -t 2 ] || printf '\r\033[K' >&2
+		# shellcheck disable=SC2086
+		report ${GUESTS[told]}
+		told=$((told + 1))
+	else
+		progress
+		sleep 1
+	fi
 done
-printf '%d limits (documented)\n' "$LIMITS"
+printf '%d ESCAPED, %d limits (documented)\n' "$ESCAPED" "$LIMITS"
 printf '%d passed, %d failed\n' "$PASSED" "$FAILED"
 [ "$FAILED" = 0 ] && [ "$PASSED" -gt 0 ]

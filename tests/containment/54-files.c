@@ -111,10 +111,10 @@ APPLET(mq)
 	return mq_getattr(q, &a) < 0 || printf("%ld\n", a.mq_curmsgs) < 0;
 }
 
-/* signal HOW PID */
+/* signal HOW PID; PID 0: itself */
 APPLET(signal)
 {
-	pid_t pid = atoi(argv[2]);
+	pid_t pid = atoi(argv[2]) ? atoi(argv[2]) : getpid();
 	int r = -1, p[2];
 
 	if (strcmp(argv[1], "kill") == 0)

@@ -103,8 +103,10 @@ no_signal_scope() { [ "$ABI" -lt 6 ] && no_lsm; }
 gone() { ! kill -0 "$1" 2>/dev/null; }
 for how in kill group tgkill tkill sigqueue pidfd sigio; do
 	victim sleep 600
+	may="sleep 60 & $A signal ${how/group/kill} \$!"
+	[ $how != sigio ] || may="$A signal sigio 0; [ \$? = 143 ]" # BPF LSM: no owner but oneself
 	try "signal outside: $how" box=files layer="landlock lsm" attempt="$A signal $how $VPID" harm="gone $VPID" limit=no_signal_scope \
-		control="sleep 60 & $A signal ${how/group/kill} \$!"
+		control="$may"
 done
 nice_of() { ps -o ni= -p "$1" | tr -d ' '; }
 for how in nice affinity policy io; do

@@ -39,7 +39,8 @@ JOBS=${OSHT_JOBS:-8}            # attempts at a time
 
 OPEN=93.184.216.77 OPEN6=2606:4700::2222        # allowed on port 4000 to $A in sandbox `a`
 TABLE=()                # class|check|outcome|layer
-declare -A COUNT=()
+declare -A COUNT=()     # of outcomes
+declare -A LAYERS=()    # "LAYER KIND": how many; KIND: all, good, limit, bad, escaped
 CLASS='' BOXES=()
 N=0                     # checks of the class; C_FIELD[i]
 declare -a C_NAME C_LAYER C_ATTEMPT C_ALONE C_BEFORE C_HARM C_CONTROL C_LOG C_NONE C_BOX C_EXPECT C_LIMIT C_HOST C_CONTROL_IN
@@ -231,6 +232,10 @@ outcome() {
 	local i=$1 what=$2 kind=$3 line="$CLASS: ${C_NAME[$1]}"
 	TABLE+=("$CLASS|${C_NAME[i]}|$what|${C_LAYER[i]}")
 	COUNT[${what%%:*}]=$((${COUNT[${what%%:*}]:-0} + 1))
+	local layer=${C_LAYER[i]// /+} k
+	for k in all "$kind" "${what,,}"; do
+		case $k in all | good | limit | bad | escaped) LAYERS["$layer $k"]=$((${LAYERS["$layer $k"]:-0} + 1)) ;; esac
+	done
 	case $kind in
 	good) GOOD=$((GOOD + 1)); [ "$ALL" = 0 ] || printf 'ok - %s: %s\n' "$line" "$what" ;;
 	limit) printf 'LIMIT (documented) - %s\n' "$line" ;;
@@ -309,12 +314,19 @@ class_run() {
 }
 
 table() {
-	local row k
+	local row k n
 	printf '\n'
 	for row in "class|check|outcome|layer" "${TABLE[@]}"; do
 		IFS='|' read -r a b c d <<<"$row"
 		printf '%-14s %-52s %-24s %s\n' "$a" "$b" "$c" "$d"
 	done
+	printf '\n%-22s %6s %6s %7s %6s\n' 'stopped by' passed failed ESCAPED limit
+	for k in "${!LAYERS[@]}"; do
+		[[ $k == *" all" ]] || continue
+		n=${k% all}
+		printf 'layer %-16s %6d %6d %7d %6d\n' "$n" "${LAYERS["$n good"]:-0}" "${LAYERS["$n bad"]:-0}" "${LAYERS["$n escaped"]:-0}" \
+			"${LAYERS["$n limit"]:-0}"
+	done | sort
 	printf '\nchecks: %d' ${#TABLE[@]}
 	for k in "${!COUNT[@]}"; do printf ', %d %s' "${COUNT[$k]}" "$k"; done
 	printf '\n'

@@ -1,9 +1,10 @@
 #!/bin/bash
 # guest.sh: process 1 of a guest (scripts/kernels.sh): mounts what a host has, runs the tests, powers off.
 #
-# Each test ends in a line `RESULT NAME PASSED FAILED LIMITS` on the console; what failed is shown before it.
+# Each test ends in a line `RESULT NAME PASSED FAILED ESCAPED LIMITS` on the console (containment: one for each layer);
+# what failed is shown before it.
 #     guest.sh --list      names of the tests
-#     guest.sh [CHECK...]  only these, or those whose names begin so
+#     guest.sh [CHECK...]  only these, or those whose names begin so; containment:CLASS, one class of that suite
 TOP=$(cd "$(dirname "$0")/../.." && pwd)
 cd "$TOP" || exit 1
 CHECKS=(unit)
@@ -34,15 +35,17 @@ host_like() {
 	chown -R 0:0 /root
 	date -s @"$(stat -c %Y build/osh-enforce)" >/dev/null 2>&1
 }
+CLASSES=() # of the containment suite
 chosen() {
 	local o
 	[ ${#ONLY[@]} -gt 0 ] || return 0
-	for o in "${ONLY[@]}"; do case $1 in "$o"*) return 0 ;; esac; done
+	for o in "${ONLY[@]}"; do case $1 in "${o%%:*}"*) return 0 ;; esac; done
 	return 1
 }
-# one NAME COMMAND...: its last `N passed, N failed` line counts, and its lines that begin with LIMIT.
+# one NAME COMMAND...: its last `N passed, N failed` line counts; that line by layers, where it says so.
 one() {
-	local name=$1 log=/tmp/$1.log line p f rc; shift
+	local name=$1 log=/tmp/$1.log line p f rc layer start=$SECONDS; shift
+	printf 'BEGIN %s\n' "$name"
 	timeout -k 10 "${OSHT_LIMIT:-1800}" "$@" >"$log" 2>&1 </dev/null
 	rc=$?
 	line=$(grep -E '^[0-9]+ passed, [0-9]+ failed$' "$log" | tail -n 1)
@@ -52,18 +55,29 @@ one() {
 		p=$(grep -c '^ok - ' "$log") f=$(grep -c '^not ok - ' "$log")
 	fi
 	if [ $rc != 0 ] && { [ "$f" = 0 ] || [ -z "$line" ]; }; then f=$((f + 1)); fi
-	[ "$f" = 0 ] || { grep -A 10 -E '^not ok|^FAILED|ESCAPED' "$log" | head -n 400; [ -n "$line" ] || tail -n 15 "$log"; }
-	printf 'RESULT %s %d %d %d\n' "$name" "$p" "$f" "$(grep -c '^LIMIT' "$log")"
+	[ "$f" = 0 ] || { awk '/^not ok|^FAILED/ {p = 1; print; next} /^#/ && p {print; next} {p = 0}' "$log" | head -n 400; [ -n "$line" ] || tail -n 15 "$log"; }
+	printf 'TIME %s %d\n' "$name" $((SECONDS - start))
+	if ! grep -q '^layer ' "$log"; then
+		printf 'RESULT %s %d %d 0 0\n' "$name" "$p" "$f"
+		return
+	fi
+	while read -r _ layer line; do
+		printf 'RESULT %s:%s %s\n' "$name" "$layer" "$line"
+		read -r _ rc _ <<<"$line"
+		f=$((f - rc))
+	done < <(grep '^layer ' "$log")
+	[ "$f" = 0 ] || printf 'RESULT %s 0 %d 0 0\n' "$name" "$f" # what belongs to no layer
 }
 
 ONLY=("$@")
+for c in "${ONLY[@]}"; do case $c in containment:*) CLASSES+=("${c#*:}") ;; esac; done
 host_like
 printf 'guest: %s, %s\n' "$(uname -r)" "$(cat /sys/kernel/security/lsm 2>/dev/null)"
 for c in "${CHECKS[@]}"; do
 	chosen "$c" || continue
 	case $c in
 	unit) one unit scripts/unit.sh build/san/unit/test_* ;;
-	containment) one containment tests/containment/run.sh ;;
+	containment) one containment tests/containment/run.sh "${CLASSES[@]}" ;;
 	*) one "$c" bash "tests/e2e/$c.sh" ;;
 	esac
 done
