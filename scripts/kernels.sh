@@ -162,7 +162,7 @@ guest() {
 	[ "$2" = off ] || modules+=,bpf
 	timeout --kill-after=10 "$LIMIT" qemu-system-x86_64 -accel tcg,thread=multi -cpu max -smp 2 -m "$MEMORY" -nographic \
 		-no-reboot -nic none -kernel "$dir"/boot/vmlinuz-* -initrd "$dir/initrd" \
-		-append "console=ttyS0 quiet panic=-1 lsm=$modules osht_lsm=$2 -- ${ONLY[*]}" \
+		-append "console=ttyS0 quiet panic=-1 lsm=$modules osht_lsm=$2 -- $(IFS=,; echo "${ONLY[*]}")" \
 		-drive "file=$W/tools.img,if=virtio,format=raw,snapshot=on" \
 		-drive "file=$W/project.img,if=virtio,format=raw,snapshot=on" >"$log" 2>&1 &
 	QEMU+=($!)

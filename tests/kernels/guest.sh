@@ -69,7 +69,7 @@ one() {
 	[ "$f" = 0 ] || printf 'RESULT %s 0 %d 0 0\n' "$name" "$f" # what belongs to no layer
 }
 
-ONLY=("$@")
+IFS=, read -r -a ONLY <<<"$*" # a kernel hands on few arguments only
 for c in "${ONLY[@]}"; do case $c in containment:*) CLASSES+=("${c#*:}") ;; esac; done
 host_like
 printf 'guest: %s, %s\n' "$(uname -r)" "$(cat /sys/kernel/security/lsm 2>/dev/null)"
