@@ -8,6 +8,7 @@
 A payload is sent as it is, @ standing for the host.  Policy allows GET and POST of /ok/**.  The harm is a regular
 expression over what reached the server in one connection: the ambiguous form itself, or the request behind it.
 """
+import os
 import re
 import socket
 import sys
@@ -215,7 +216,7 @@ def main():
     payload = CONTROLS[name].encode() if control else ROWS[name][1]
     s = socket.create_connection((host, 8080), 5)
     s.sendall(payload.replace(b"@", host.encode()))
-    s.settimeout(1.2)
+    s.settimeout(1.2 * int(os.environ.get("PATIENCE", 1)))
     reply = b""
     try:
         while True:

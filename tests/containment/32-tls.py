@@ -16,6 +16,7 @@ import sys
 
 ROWS, TRY = {}, {}
 EVIL = "evil.test"
+PATIENCE = int(os.environ.get("PATIENCE", 1))
 
 
 def row(name, port, what, control, log, harm=None, expect="block"):
@@ -43,7 +44,7 @@ def context(low=None, high=None, alpn=None, own=False):
 
 def converse(host, port, sni, payload, ctx=None):
     with socket.create_connection((host, port), 5) as s:
-        s.settimeout(2)
+        s.settimeout(2 * PATIENCE)
         with (ctx or context()).wrap_socket(s, server_hostname=sni) as t:
             print("TLS:", t.version())
             t.sendall(payload)
@@ -132,7 +133,7 @@ def records(message, size=16384, version=0x0301):
 def relayed(name, what, make, log="TLS refused", expect="block"):
     def go(me):
         with socket.create_connection((me, 9443), 5) as s:
-            s.settimeout(1)
+            s.settimeout(PATIENCE)
             for part in make(me) if isinstance(make(me), (list, tuple)) else [make(me)]:
                 s.sendall(part)
             try:

@@ -35,7 +35,8 @@
 . "$DIR/../e2e/lib.sh"
 : "${ENFORCED:=1}" "${ALL:=0}"
 SLOW=${OSHT_SLOW:-1}
-JOBS=${OSHT_JOBS:-8}            # attempts at a time
+PATIENCE=$((SLOW > 4 ? 4 : SLOW)) # times as long as on a real machine that an attempt may take, and waits for answers
+JOBS=${OSHT_JOBS:-$((SLOW > 1 ? 4 : 8))} # attempts at a time
 
 OPEN=93.184.216.77 OPEN6=2606:4700::2222        # allowed on port 4000 to $A in sandbox `a`
 TABLE=()                # class|check|outcome|layer
@@ -113,7 +114,7 @@ no_socket() {
 
 # --- running -----------------------------------------------------------------------------------------------------
 containment_up() {
-	SETTLE=$(awk -v s="$SLOW" 'BEGIN {print 0.15 * (s > 3 ? 3 : s)}')
+	SETTLE=$(awk -v s="$PATIENCE" 'BEGIN {print 0.15 * s}')
 	e2e_up
 	printf 'nameserver %s\n' "$S_IP" >"$T/resolv.conf"
 	mount --bind "$T/resolv.conf" "$(readlink -f /etc/resolv.conf)" || die "cannot bind /etc/resolv.conf"
@@ -136,10 +137,10 @@ containment_up() {
 	DNS_TTL=1 dns_up --server=/rb.test/127.0.0.1#5300 --server=/rb7.test/127.0.0.1#5300
 	NAMES_NEW=0
 	# Clients trust the test's CA in both modes.
-	ENV_TEXT=''
+	ENV_TEXT="export PATIENCE=$PATIENCE; "
 	if [ "$ENFORCED" = 0 ]; then
 		chmod 644 "$CA"
-		ENV_TEXT="export CURL_CA_BUNDLE='$CA' SSL_CERT_FILE='$CA' REQUESTS_CA_BUNDLE='$CA' NODE_EXTRA_CA_CERTS='$CA'; cd '$W'; "
+		ENV_TEXT+="export CURL_CA_BUNDLE='$CA' SSL_CERT_FILE='$CA' REQUESTS_CA_BUNDLE='$CA' NODE_EXTRA_CA_CERTS='$CA'; cd '$W'; "
 	fi
 	policy a.yaml <<-EOP
 	network_policies:
@@ -170,7 +171,7 @@ script() {
 		while [ $# -gt 0 ]; do
 			id=$1 text=$2; shift 2
 			printf 'one() { timeout -k 1 %d bash -c %q >out/%s 2>&1 </dev/null; echo $? >out/%s.rc; }\n' \
-				$((8 * (SLOW > 3 ? 3 : SLOW))) "$text" "$id" "$id"
+				$((8 * PATIENCE)) "$text" "$id" "$id"
 			printf 'one & j=$((j + 1)); if [ $j -ge %d ]; then wait -n; j=$((j - 1)); fi\n' "$jobs"
 		done
 		printf 'wait\n'
