@@ -3,7 +3,7 @@
 set -u
 passed=0 failed=0
 for t in "$@"; do
-	out=$(timeout 300 "$t" 2>&1); rc=$?
+	out=$(timeout $((300 * ${OSHT_SLOW:-1})) "$t" 2>&1); rc=$?
 	p=$(grep -c '^\[       OK \]' <<<"$out"); f=$(grep -cE '^\[  FAILED  \] [a-zA-Z_0-9]+$' <<<"$out")
 	if [ "$rc" -ne 0 ]; then
 		[ "$f" -gt 0 ] || f=1
