@@ -109,7 +109,7 @@ initramfs() {
 guest_packages() {
 	local roots libs essential
 	essential=$(dpkg-query -W -f '${Essential} ${Package}\n' | awk '$1 == "yes" {print $2}')
-	libs=$(ldd build/osh-enforce build/osh-enforce-proxy build/plain/unit/test_* | awk '$2 == "=>" {print $3}' | sort -u |
+	libs=$(ldd build/osh-enforce build/osh-enforce-proxy build/clang/unit/test_* | awk '$2 == "=>" {print $3}' | sort -u |
 		xargs -r realpath | xargs -r dpkg-query -S 2>/dev/null | sed 's/:.*//' | sort -u)
 	roots=$(awk '$1 == "run" || $1 == "test" {print $2}' <(sed -n '/NEEDS/,/NEEDS/p' scripts/deps.sh) | grep -vE 'libclang-rt')
 	apt-cache depends --recurse --installed --no-recommends --no-suggests --no-conflicts --no-breaks --no-replaces \
@@ -149,8 +149,8 @@ tools_disk() {
 project_disk() {
 	STAGE=$(mktemp -d -p "$W")
 	git ls-files -z -co --exclude-standard | tar --null -T - -cf - | tar -C "$STAGE" -xf - &&
-		mkdir -p "$STAGE/build/plain/unit" && cp build/osh-enforce build/osh-enforce-proxy "$STAGE/build/" &&
-		cp build/plain/unit/test_* "$STAGE/build/plain/unit/" && chown -R 0:0 "$STAGE" && disk "$W/project.img" 2G "$STAGE" || return 1
+		mkdir -p "$STAGE/build/clang/unit" && cp build/osh-enforce build/osh-enforce-proxy "$STAGE/build/" &&
+		cp build/clang/unit/test_* "$STAGE/build/clang/unit/" && chown -R 0:0 "$STAGE" && disk "$W/project.img" 2G "$STAGE" || return 1
 	rm -rf "$STAGE"
 	STAGE=''
 }
@@ -194,7 +194,7 @@ progress() {
 
 scripts/deps.sh build run test guest || die "packages are missing"
 make -s -j"$(nproc)" all || die "the build fails"
-make -s -j"$(nproc)" B=build/plain OPT="-O1 -g" unit-build >"$LOGS/unit-build.log" 2>&1 || # without sanitisers, which find the same on every kernel
+make -s -j"$(nproc)" CC=clang B=build/clang unit-build >"$LOGS/unit-build.log" 2>&1 || # without sanitisers, which find the same on every kernel
 	die "the unit tests do not build: $(tail -n 5 "$LOGS/unit-build.log")"
 for k in "${KERNELS[@]}"; do kernel_get "$k"; done
 tools_disk || die "cannot make the disk of tools"

@@ -76,7 +76,7 @@ printf 'guest: %s, %s\n' "$(uname -r)" "$(cat /sys/kernel/security/lsm 2>/dev/nu
 for c in "${CHECKS[@]}"; do
 	chosen "$c" || continue
 	case $c in
-	unit) one unit scripts/unit.sh build/plain/unit/test_* ;;
+	unit) one unit scripts/unit.sh build/clang/unit/test_* ;;
 	containment) one containment tests/containment/run.sh "${CLASSES[@]}" ;;
 	*) one "$c" bash "tests/e2e/$c.sh" ;;
 	esac

@@ -151,8 +151,8 @@ static void damage(void **state)
 		"", "{", "[]", "{\"revision\":1,\"status\":\"loaded\"}",
 		"{\"revision\":2,\"status\":\"loaded\",\"hash\":\"\"}",
 		"{\"revision\":1,\"status\":\"lost\",\"hash\":\"\"}",
-		"{\"revision\":1,\"status\":\"loaded\",\"hash\":"
-		"\"0123456789012345678901234567890123456789012345678901234567890123456789\"}",
+		("{\"revision\":1,\"status\":\"loaded\",\"hash\":"
+		 "\"0123456789012345678901234567890123456789012345678901234567890123456789\"}"),
 	};
 	struct revisions r;
 
