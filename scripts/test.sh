@@ -5,8 +5,8 @@
 #
 # Installs what is missing; builds with gcc and with clang (warnings are errors); unit tests under ASan and UBSan; a
 # short run of each fuzz target; the end-to-end tests in tests/e2e; the containment suite, with enforcement and without;
-# the demo.  CHECK: only these (names as --list shows them, or beginnings of such).  Ends with `N passed, N failed` over
-# all; exit status 0 when none failed.
+# the demo; on x86_64 the short form of scripts/kernels.sh.  CHECK: only these (names as --list shows them, or beginnings
+# of such).  Ends with `N passed, N failed` over all; exit status 0 when none failed.
 set -u
 TOP=$(cd "$(dirname "$0")/.." && pwd)
 cd "$TOP" || exit 1
@@ -30,6 +30,7 @@ done
 CHECKS=(build clang unit fuzz)
 for t in tests/e2e/[0-9]*.sh; do t=${t##*/}; CHECKS+=("${t%.sh}"); done
 CHECKS+=(containment containment-unenforced demo)
+[ "$(uname -m)" != x86_64 ] || CHECKS+=(kernels) # guests of the same architecture
 if [ $LIST = 1 ]; then printf '%s\n' "${CHECKS[@]}"; exit 0; fi
 [ "$(id -u)" = 0 ] || { echo "test.sh: run as root: sudo $0" >&2; exit 1; }
 
@@ -126,6 +127,7 @@ done
 chosen containment && counted containment "$LIMIT" tests/containment/run.sh
 chosen containment-unenforced && counted containment-unenforced "$LIMIT" tests/containment/run.sh --unenforced
 chosen demo && counted demo 300 scripts/demo.sh --no-deps
+if [[ " ${CHECKS[*]} " == *" kernels "* ]]; then chosen kernels && counted kernels 2400 scripts/kernels.sh --short --jobs 2; fi
 
 [ -z "$KEEP" ] || printf 'logs: %s\n' "$LOGS"
 printf '%d passed, %d failed\n' "$PASSED" "$FAILED"
