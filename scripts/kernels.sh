@@ -125,10 +125,11 @@ tools_disk() {
 	# shellcheck disable=SC2046
 	dpkg-query -W -f '${db:Status-Abbrev} ${Package} ${Version}\n' $(cat "$W/names") 2>/dev/null | grep '^ii' >"$list"
 	cat "$W"/*/package >>"$list" 2>/dev/null
+	cksum <"$0" >>"$list" # how it is made
 	cmp -s "$list" "$W/packages" && [ -e "$W/tools.img" ] && return 0
 	printf 'disk of tools: %s packages\n' "$(wc -l <"$list")"
 	STAGE=$(mktemp -d -p "$W")
-	mkdir -p "$STAGE"/{proc,sys,dev,run,tmp,root,home,mnt,osh,var/tmp,var/lib,var/log,var/cache,usr/lib/modules}
+	mkdir -p "$STAGE"/{proc,sys,dev,run,tmp,root,home,mnt,osh,var/tmp,var/lib,var/log,var/cache,usr/lib/modules,usr/local/bin,usr/local/sbin,usr/local/lib}
 	chmod 1777 "$STAGE/tmp" "$STAGE/var/tmp"
 	# shellcheck disable=SC2046
 	{
