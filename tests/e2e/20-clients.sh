@@ -139,9 +139,11 @@ check "npm install" says 'right-room works left-room works'
 check "was inspected" inspected GET registry.example.test /right-room/right-room-2.1.0.tgz
 
 section "large transfers, byte for byte, proxy memory flat"
+MIB=1024 # 64 where the machine is slow; the upload is a tenth of it
+[ "${OSHT_SLOW:-1}" = 1 ] || MIB=64
 openssl enc -aes-128-ctr -nosalt -K 00112233445566778899aabbccddeeff -iv 0 -in /dev/zero 2>/dev/null |
-	head -c 1073741824 >"$SRV/files/1g"
-WANT=$(sha256sum <"$SRV/files/1g")
+	head -c ${MIB}M >"$SRV/files/large"
+WANT=$(sha256sum <"$SRV/files/large")
 sbsh c 'curl -sS https://files.example.test/4m >/dev/null'
 PID=$(proxy_pid c)
 check "the proxy's pid is known" test -d "/proc/${PID:-none}"
@@ -152,18 +154,18 @@ SAMPLER=$!
 on_exit "stop $SAMPLER"
 LIMIT=180
 s=$(now_ms)
-sbsh c 'curl -sS https://files.example.test/1g | sha256sum'
-check "1 GiB download in $(($(now_ms) - s)) ms" out_is "$WANT"
-head -c 104857600 "$SRV/files/1g" >"$W/100m"
-chmod 644 "$W/100m"
-sb c curl -sS -o /dev/null -w '%{http_code}' -T "$W/100m" https://files.example.test/up/100m
-check "100 MiB upload is taken" out_is 201
-check "byte for byte" cmp -s "$W/100m" "$SRV/up/100m"
-sb c curl -sS -o /dev/null -w '%{http_code}' -H 'Transfer-Encoding: chunked' -T "$W/100m" https://files.example.test/up/100m-chunked
-check "100 MiB chunked upload is taken" out_is 201
-check "byte for byte" cmp -s "$W/100m" "$SRV/up/100m-chunked"
+sbsh c 'curl -sS https://files.example.test/large | sha256sum'
+check "$MIB MiB download in $(($(now_ms) - s)) ms" out_is "$WANT"
+head -c $((MIB / 10))M "$SRV/files/large" >"$W/tenth"
+chmod 644 "$W/tenth"
+sb c curl -sS -o /dev/null -w '%{http_code}' -T "$W/tenth" https://files.example.test/up/tenth
+check "$((MIB / 10)) MiB upload is taken" out_is 201
+check "byte for byte" cmp -s "$W/tenth" "$SRV/up/tenth"
+sb c curl -sS -o /dev/null -w '%{http_code}' -H 'Transfer-Encoding: chunked' -T "$W/tenth" https://files.example.test/up/tenth-chunked
+check "$((MIB / 10)) MiB chunked upload is taken" out_is 201
+check "byte for byte" cmp -s "$W/tenth" "$SRV/up/tenth-chunked"
 stop "$SAMPLER"
 PEAK=$(cat "$T/peak" 2>/dev/null || echo 999999999) OUT="VmRSS before $BEFORE kB, peak $PEAK kB"
 check "proxy memory flat ($OUT)" test $((PEAK - BEFORE)) -lt 16384
-check "the upload was judged: PUT is logged" inspected PUT files.example.test /up/100m
+check "the upload was judged: PUT is logged" inspected PUT files.example.test /up/tenth
 finish
