@@ -10,6 +10,7 @@
  */
 #include "user/blob.h"
 #include "user/caller.h"
+#include "user/cores.h"
 #include "user/environ.h"
 #include "user/execclient.h"
 #include "user/globalpolicy.h"
@@ -577,6 +578,14 @@ static int roots_memfds(const struct run *x, int *ret_roots, int *ret_upstream)
  * -- */
 
 /* -EAGAIN: the global policy has changed since it was read. */
+static void warn_cores(void)
+{
+	if (cores_to_socket())
+		fputs("osh-enforce run: warning: kernel.core_pattern begins with '@': the handler behind that socket gets the "
+		      "memory of what crashes in the sandbox; remedy: " CORES_REMEDY "\n",
+		      stderr);
+}
+
 static int start(const struct run *x, int *ret_control, bool last_try)
 {
 	_cleanup_close_ int plan = -1, hosts = -1, roots = -1, upstream = -1;
@@ -624,6 +633,7 @@ static int start_settled(struct run *x, int *ret_control)
 {
 	int r = -EAGAIN;
 
+	warn_cores();
 	for (int i = 1; r == -EAGAIN && i <= START_TRIES; i++) {
 		r = start(x, ret_control, i == START_TRIES);
 		if (r == -EAGAIN) {

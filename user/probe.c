@@ -5,6 +5,7 @@
 #include "user/probe.h"
 
 #include "user/cgroup.h"
+#include "user/cores.h"
 
 #include <bpf/btf.h>
 #include <bpf/libbpf.h>
@@ -281,6 +282,15 @@ static void probe_clone_into(const struct probe_env *env, const struct probe *p,
 	probe_ok(ret);
 }
 
+static void probe_cores(const struct probe_env *env, const struct probe *p, struct probe_result *ret)
+{
+	(void)env;
+	(void)p;
+	if (cores_to_socket())
+		return probe_say(ret, PROBE_LIMITED, "kernel.core_pattern names a socket, which no limit keeps them from");
+	probe_ok(ret);
+}
+
 /* -------------------------------------------------------------------------------- the table -- */
 
 #define KCONFIG_BPF                                                                                \
@@ -298,6 +308,7 @@ static void probe_clone_into(const struct probe_env *env, const struct probe *p,
 	"CONFIG_NAMESPACES=y; switch_root out of an initramfs first; in a container: run on the host"
 #define REMEDY_LANDLOCK                                                                            \
 	"a kernel with CONFIG_SECURITY_LANDLOCK=y, and landlock in lsm= on its command line"
+#define REMEDY_CORES CORES_REMEDY
 #define REMEDY_LSM "a kernel with CONFIG_BPF_LSM=y, and bpf in lsm= on its command line"
 
 /* R: required; S: trying it needs root; G: trying it needs the scratch cgroup. */
@@ -371,6 +382,8 @@ const struct probe probes[] = {
 	 R, probe_seccomp, "a kernel with CONFIG_SECCOMP_FILTER=y", NULL},
 	{"walls", "landlock", "Landlock", "second lock on files; signals and sockets",
 	 0, probe_landlock, REMEDY_LANDLOCK, NULL},
+	{"walls", "core-files", "core files", "no handler of the host gets what crashes inside",
+	 0, probe_cores, REMEDY_CORES, NULL},
 
 	{"extras", "connect-unix", "cgroup/connect_unix", "second lock on Unix sockets",
 	 S | G, probe_hook, "a kernel of 6.7 or later", &hook_connect_unix},

@@ -5,6 +5,7 @@
 #include <stddef.h>
 #include <cmocka.h>
 
+#include "user/cores.h"
 #include "user/limits.h"
 
 static void good(void **state)
@@ -41,9 +42,22 @@ static void refused(void **state)
 	assert_true(v == 77);
 }
 
+static void core_patterns(void **state)
+{
+	(void)state;
+	assert_true(cores_pattern_socket("@/run/cores.socket\n"));
+	assert_true(cores_pattern_socket("@@/run/cores.socket\n"));
+	assert_false(cores_pattern_socket(""));
+	assert_false(cores_pattern_socket("\n"));
+	assert_false(cores_pattern_socket("core\n"));
+	assert_false(cores_pattern_socket("core.%p@%h\n"));
+	assert_false(cores_pattern_socket("|/usr/lib/handler %P\n"));
+}
+
 int main(void)
 {
-	const struct CMUnitTest tests[] = {cmocka_unit_test(good), cmocka_unit_test(refused)};
+	const struct CMUnitTest tests[] = {cmocka_unit_test(good), cmocka_unit_test(refused),
+					   cmocka_unit_test(core_patterns)};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
