@@ -21,7 +21,7 @@
 #include <linux/types.h>
 #endif
 
-#define OSH_ABI_VERSION 1
+#define OSH_ABI_VERSION 2
 
 #define OSH_PATH_MAX 512	/* bytes of an interned path, NUL included; longer: no path id */
 #define OSH_NAME_MAX 256	/* bytes of a DNS name in text form, NUL included, no trailing dot */
@@ -275,6 +275,7 @@ struct osh_proc {
 	__u64 start_time; /* group leader's start_time (ns, boot clock): a reused pid has no record */
 	__u64 exec_id;	  /* self_exec_id after the exec: a missed exec leaves no identity */
 	__u64 deny_full;  /* boot clock ns when it may again report a whole burst of denials, each by itself */
+	__u64 allow_full; /* the same for connections that are allowed */
 	struct osh_ident id;
 	struct osh_bits_cache cache[OSH_SLOTS];
 };
@@ -439,15 +440,22 @@ _Static_assert(sizeof(struct osh_event) == 160, "abi");
 
 /* Denials of one process beyond OSH_DENY_BURST at once and OSH_DENY_PER_S from then on are not sent one by one: they are
  * counted here, and user space makes one line of them.  While the ring is more than half full a process may send only the
- * first OSH_DENY_CROWDED of its burst, so that one which denies seldom finds room however many others flood. */
+ * first OSH_EVENTS_CROWDED of its burst, so that one which denies seldom finds room however many others flood. */
 #define OSH_DENY_BURST 512u
 #define OSH_DENY_PER_S 16u
-#define OSH_DENY_CROWDED 16u
+#define OSH_EVENTS_CROWDED 16u
+/* Connections that are allowed, the same way.  What a build or the installation of a large project makes stays below this
+ * (thousands, from many processes); a process that does not stop fills a segment of the log in ten minutes, not in five
+ * seconds. */
+#define OSH_ALLOW_BURST 8192u
+#define OSH_ALLOW_PER_S 100u
 
-/* Map suppressed: mmapped array, a slot for each process that has something counted, found by hash.  The kernel claims a
+/* Map suppressed: mmapped array, a slot for each process that has something counted, found by hash: denials in the first
+ * OSH_SUPPRESSED_EACH, allowed connections, which cannot take the place of those, in the others.  The kernel claims a
  * slot (owner 0 -> key) and counts; user space tells and frees it when the process is gone.  All callers without a record
  * share the owner OSH_OWNER_NOBODY. */
-#define OSH_SUPPRESSED_MAX 1024
+#define OSH_SUPPRESSED_EACH 1024
+#define OSH_SUPPRESSED_MAX (2 * OSH_SUPPRESSED_EACH)
 #define OSH_SUPPRESSED_PROBES 8
 #define OSH_OWNER_NOBODY 1ull
 #define OSH_OWNER(tgid, start_time) (((__u64)(tgid) << 40 ^ (__u64)(start_time)) | 2)
@@ -468,6 +476,7 @@ enum osh_told {
 	OSH_TOLD_LOST_DENY,   /* of the statistics, stated in the log */
 	OSH_TOLD_LOST_ALLOW,
 	OSH_TOLD_SUPPRESSED_OTHER,
+	OSH_TOLD_ALLOWED_OTHER,
 	OSH_TOLD_MAX,
 };
 
@@ -483,5 +492,6 @@ enum osh_stat {
 	OSH_STAT_NO_FLOW,	/* connections to the proxy without a flow record: reset */
 	OSH_STAT_EVENT_LOST_LATE, /* OSH_EV_LATE: no line of the log */
 	OSH_STAT_SUPPRESSED_OTHER, /* denials counted without a slot of their own */
+	OSH_STAT_ALLOWED_OTHER, /* allowed connections likewise */
 	OSH_STAT_MAX,
 };

@@ -218,19 +218,24 @@ static __always_inline void peer_keep(struct osh_sock *st, const struct osh_dst 
 	__builtin_memcpy(st->peer_addr, d->addr, 16);
 }
 
-static __always_inline bool deny_may_report(volatile __u64 *full, __u64 now)
+static __always_inline bool may_report(volatile __u64 *full, __u64 now, __u64 burst, __u64 per_s)
 {
-	const __u64 step = 1000000000ull / OSH_DENY_PER_S;
-	__u64 room = OSH_DENY_BURST, at = *full;
+	const __u64 step = 1000000000ull / per_s;
+	__u64 room = burst, at = *full;
 
 	if (bpf_ringbuf_query(&events, BPF_RB_AVAIL_DATA) > RING_CROWDED)
-		room = OSH_DENY_CROWDED;
+		room = OSH_EVENTS_CROWDED;
 	if (at < now)
 		at = now;
 	if (at + step - now > room * step)
 		return false;
 	*full = at + step; /* threads may overwrite each other: a few lines more */
 	return true;
+}
+
+static __always_inline bool deny_may_report(volatile __u64 *full, __u64 now)
+{
+	return may_report(full, now, OSH_DENY_BURST, OSH_DENY_PER_S);
 }
 
 static __always_inline void deny_fill(struct osh_event *e, __u64 now, __u32 what, __u32 aux, __u64 cur,
@@ -258,16 +263,36 @@ static __always_inline void deny_fill(struct osh_event *e, __u64 now, __u32 what
 		__builtin_memset(&e->id, 0, sizeof(e->id));
 }
 
+static __always_inline void allow_fill(struct osh_event *e, __u64 now, const struct osh_flow *f)
+{
+	e->time = now;
+	e->gen = f->gen;
+	e->pid = f->pid;
+	e->uid = f->uid;
+	e->kind = OSH_EV_CONNECT;
+	e->action = OSH_ALLOW;
+	e->reason = 0;
+	e->aux = 0;
+	e->proto = IPPROTO_TCP;
+	e->verdict = f->kind;
+	e->pad0 = 0;
+	e->pad = 0;
+	e->id = f->id;
+	e->dst = f->dst;
+}
+
 struct slot_ctx {
 	__u64 owner;
 	__u32 at; /* OSH_SUPPRESSED_MAX: none */
 	__u32 first;
+	__u32 base; /* where slots of this kind begin */
+	__u32 pad;
 };
 
 static long slot_step(__u32 i, void *arg)
 {
 	struct slot_ctx *c = arg;
-	__u32 at = (c->first + i) % OSH_SUPPRESSED_MAX;
+	__u32 at = c->base + (c->first + i) % OSH_SUPPRESSED_EACH;
 	struct osh_suppressed *s = bpf_map_lookup_elem(&suppressed, &at);
 	__u64 was;
 
@@ -282,27 +307,60 @@ static long slot_step(__u32 i, void *arg)
 	return 1;
 }
 
-/* Counted, and kept as the last of its process; never waits for another writer. */
+static __always_inline struct osh_suppressed *slot_of(__u64 owner, __u32 base)
+{
+	struct slot_ctx c = {.owner = owner, .at = OSH_SUPPRESSED_MAX, .base = base};
+
+	c.first = (__u32)(owner * 0x9e3779b97f4a7c15ull >> 40);
+	bpf_loop(OSH_SUPPRESSED_PROBES, slot_step, &c, 0);
+	return c.at < OSH_SUPPRESSED_MAX ? bpf_map_lookup_elem(&suppressed, &c.at) : NULL;
+}
+
+/* true: the caller writes s->last, and ends with slot_done().  Never waits for another writer. */
+static __always_inline bool slot_write(struct osh_suppressed *s, __u64 now)
+{
+	__u64 seq = *(volatile __u64 *)&s->seq;
+
+	if ((seq & 1) || __sync_val_compare_and_swap(&s->seq, seq, seq + 1) != seq)
+		return false;
+	if (s->count == s->told)
+		s->since = now;
+	return true;
+}
+
+static __always_inline void slot_done(struct osh_suppressed *s)
+{
+	__sync_fetch_and_add(&s->seq, 1);
+}
+
+/* Counted, and kept as the last of its process. */
 static __always_inline void deny_suppress(__u64 now, __u32 what, __u32 aux, __u64 cur, const struct osh_dst *d,
 					  const struct osh_proc *r, __u32 tgid)
 {
-	struct slot_ctx c = {.owner = r ? OSH_OWNER(tgid, r->start_time) : OSH_OWNER_NOBODY, .at = OSH_SUPPRESSED_MAX};
-	struct osh_suppressed *s;
-	__u64 seq;
+	struct osh_suppressed *s = slot_of(r ? OSH_OWNER(tgid, r->start_time) : OSH_OWNER_NOBODY, 0);
 
-	c.first = (__u32)(c.owner * 0x9e3779b97f4a7c15ull >> 40);
-	bpf_loop(OSH_SUPPRESSED_PROBES, slot_step, &c, 0);
-	s = c.at < OSH_SUPPRESSED_MAX ? bpf_map_lookup_elem(&suppressed, &c.at) : NULL;
 	if (!s) {
 		stat_inc(OSH_STAT_SUPPRESSED_OTHER);
 		return;
 	}
-	seq = *(volatile __u64 *)&s->seq;
-	if (!(seq & 1) && __sync_val_compare_and_swap(&s->seq, seq, seq + 1) == seq) {
-		if (s->count == s->told)
-			s->since = now;
+	if (slot_write(s, now)) {
 		deny_fill(&s->last, now, what, aux, cur, d, r);
-		__sync_fetch_and_add(&s->seq, 1);
+		slot_done(s);
+	}
+	__sync_fetch_and_add(&s->count, 1);
+}
+
+static __always_inline void allow_suppress(__u64 now, const struct osh_proc *r, const struct osh_flow *f)
+{
+	struct osh_suppressed *s = slot_of(OSH_OWNER(f->pid, r->start_time), OSH_SUPPRESSED_EACH);
+
+	if (!s) {
+		stat_inc(OSH_STAT_ALLOWED_OTHER);
+		return;
+	}
+	if (slot_write(s, now)) {
+		allow_fill(&s->last, now, f);
+		slot_done(s);
 	}
 	__sync_fetch_and_add(&s->count, 1);
 }
@@ -330,32 +388,24 @@ __noinline int deny_event(__u32 what, __u32 aux, __u64 cur, const struct osh_dst
 	return 0;
 }
 
-/* From the flow that the connect hook has just filled. */
-__noinline int allow_event(const struct osh_flow *f)
+/* From the flow that the connect hook has just filled, of the process with the record r. */
+__noinline int allow_event(struct osh_proc *r, const struct osh_flow *f)
 {
+	__u64 now = bpf_ktime_get_boot_ns();
 	struct osh_event *e;
 
-	if (!f)
+	if (!r || !f)
 		return 0;
+	if (!may_report(&r->allow_full, now, OSH_ALLOW_BURST, OSH_ALLOW_PER_S)) {
+		allow_suppress(now, r, f);
+		return 0;
+	}
 	e = bpf_ringbuf_reserve(&events, sizeof(*e), 0);
 	if (!e) {
 		stat_inc(OSH_STAT_EVENT_LOST_ALLOW);
 		return 0;
 	}
-	e->time = bpf_ktime_get_boot_ns();
-	e->gen = f->gen;
-	e->pid = f->pid;
-	e->uid = f->uid;
-	e->kind = OSH_EV_CONNECT;
-	e->action = OSH_ALLOW;
-	e->reason = 0;
-	e->aux = 0;
-	e->proto = IPPROTO_TCP;
-	e->verdict = f->kind;
-	e->pad0 = 0;
-	e->pad = 0;
-	e->id = f->id;
-	e->dst = f->dst;
+	allow_fill(e, now, f);
 	event_submit(e);
 	return 0;
 }
@@ -516,7 +566,7 @@ static __always_inline void flow_fill(struct osh_sock *st, const struct osh_proc
 
 /* Turns the connection to the proxy; the record follows at TCP_CONNECT_CB. */
 static __always_inline int to_proxy(struct bpf_sock_addr *ctx, bool v6, struct osh_sock *st,
-				    const struct osh_proc *r, __u32 tgid, __u64 cur, const struct osh_dst *d,
+				    struct osh_proc *r, __u32 tgid, __u64 cur, const struct osh_dst *d,
 				    __u32 kind, __u64 cookie)
 {
 	bool six = v6 && d->family == 6;
@@ -527,14 +577,14 @@ static __always_inline int to_proxy(struct bpf_sock_addr *ctx, bool v6, struct o
 	peer_keep(st, d);
 	st->has_flow = 1;
 	dst_to_loopback(ctx, v6, d->family, cfg_proxy_port4, cfg_proxy_port6);
-	allow_event(&st->flow);
+	allow_event(r, &st->flow);
 	return 1;
 }
 
 #define TO_RELAY 2 /* to_native(): the proxy must resolve, judge and relay */
 
 static __always_inline int to_native(struct bpf_sock_addr *ctx, bool v6, struct osh_sock *st,
-				     const struct osh_proc *r, __u32 tgid, __u64 cur, struct osh_dst *d,
+				     struct osh_proc *r, __u32 tgid, __u64 cur, struct osh_dst *d,
 				     __u64 cookie)
 {
 	struct osh_name *name;
@@ -573,7 +623,7 @@ static __always_inline int to_native(struct bpf_sock_addr *ctx, bool v6, struct 
 		st->pin_index = (__u32)pin;
 		dst_write(ctx, v6, d->family, d->addr, d->port);
 	}
-	allow_event(&st->flow);
+	allow_event(r, &st->flow);
 	return 1;
 }
 

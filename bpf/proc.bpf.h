@@ -367,6 +367,7 @@ int BPF_PROG(on_exec, struct task_struct *p, pid_t old_pid, struct linux_binprm 
 		return 0;
 	}
 	x->proc.deny_full = old->deny_full;
+	x->proc.allow_full = old->allow_full;
 	x->proc.id.taint = old->id.taint;
 	anc.tgid = tgid;
 	bpf_loop(OSH_ANCESTORS_MAX + 2, anc_step, &anc, 0);
@@ -431,6 +432,7 @@ int BPF_PROG(on_fork, struct task_struct *parent, struct task_struct *child)
 	}
 	new->id = old->id;
 	new->deny_full = old->deny_full;
+	new->allow_full = old->allow_full;
 	new->cache[0].gen = 0;
 	new->cache[1].gen = 0;
 	new->start_time = BPF_CORE_READ(child, start_time);

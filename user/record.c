@@ -57,31 +57,57 @@ int record_open(struct record *r, struct kernel *k, struct eventlog *l)
 	r->kernel = k;
 	r->events = l;
 	r->checked_ns = boot_ns();
-	r->denials = r->requests = (struct ratelimit){.per_second = RECORD_PER_S, .burst = RECORD_BURST};
+	r->denials.limit = r->allows.limit = r->requests.limit = r->passed_exe.limit =
+		(struct ratelimit){.per_second = RECORD_PER_S, .burst = RECORD_BURST};
+	r->passed.limit = (struct ratelimit){.per_second = OSH_ALLOW_PER_S, .burst = OSH_ALLOW_BURST};
 	return 0;
 }
 
 /* ------------------------------------------------------------------------------------ one by one -- */
 
-void record_connect(struct record *r, const struct osh_event *e)
+static struct connects_limit *connects_of(struct record *r, const struct osh_event *e)
+{
+	return e->action == OSH_ALLOW ? &r->allows : &r->denials;
+}
+
+/* false: counted, with e as the last of what n stands for. */
+static bool take_connects(struct connects_limit *l, const struct osh_event *e, uint64_t n, uint64_t now)
 {
 	size_t slot;
 
-	if (e->action == OSH_ALLOW || ratelimit_take(&r->denials, e->id.exe, 1, e->time, &slot))
-		eventlog_connect(r->events, e, NULL);
-	else
-		r->last_denial[slot] = *e;
+	if (ratelimit_take(&l->limit, e->id.exe, n, now, &slot))
+		return true;
+	l->last[slot] = *e;
+	return false;
 }
+
+static bool take_request(struct requests_limit *l, uint64_t key, const struct wire_event *e, uint64_t now)
+{
+	size_t slot;
+
+	if (ratelimit_take(&l->limit, key, 1, now, &slot))
+		return true;
+	l->last[slot] = *e;
+	return false;
+}
+
+void record_connect(struct record *r, const struct osh_event *e)
+{
+	if (take_connects(connects_of(r, e), e, 1, e->time))
+		eventlog_connect(r->events, e, NULL);
+}
+
+/* What the audit would have refused and errors have budgets of their own: what is allowed does not hide them. */
+#define PASSED_KEY(id, e) ((uint64_t)(id) << 32 | (e)->decision)
 
 void record_request(struct record *r, const struct wire_event *e)
 {
-	size_t slot;
+	uint64_t now = boot_ns(); /* the proxy's clock is not trusted */
 
-	/* The proxy's clock is not trusted. */
-	if (e->decision != WD_DENY || ratelimit_take(&r->requests, e->id.exe, 1, boot_ns(), &slot))
+	if (e->decision == WD_DENY ? take_request(&r->requests, e->id.exe, e, now)
+				   : take_request(&r->passed, PASSED_KEY(e->pid, e), e, now) &&
+					     take_request(&r->passed_exe, PASSED_KEY(e->id.exe, e), e, now))
 		eventlog_request(r->events, e, NULL);
-	else
-		r->last_request[slot] = *e;
 }
 
 /* ------------------------------------------------------------------------------------- summaries -- */
@@ -124,7 +150,6 @@ static void summarise_slot(struct record *r, struct osh_suppressed *s, uint64_t 
 	uint64_t count = __atomic_load_n(&s->count, __ATOMIC_ACQUIRE);
 	struct summary sum = {.count = count - s->told, .since_ns = s->since};
 	struct osh_event e;
-	size_t slot;
 
 	if (!sum.count) {
 		if (upto == UINT64_MAX && owner_gone(r, s) && __atomic_load_n(&s->count, __ATOMIC_ACQUIRE) == s->told)
@@ -134,46 +159,44 @@ static void summarise_slot(struct record *r, struct osh_suppressed *s, uint64_t 
 	if (!read_last(s, &e) || e.gen > upto)
 		return;
 	s->told = count;
-	if (!ratelimit_take(&r->denials, e.id.exe, sum.count, now, &slot)) {
-		r->last_denial[slot] = e;
+	if (!take_connects(connects_of(r, &e), &e, sum.count, now))
 		return;
-	}
 	eventlog_connect(r->events, &e, &sum);
 	r->suppressed += sum.count;
 }
 
-static void summarise_denials(struct record *r, uint64_t now)
+static void summarise_connects(struct record *r, struct connects_limit *l, uint64_t now)
 {
 	struct ratelimit_slot slot;
 
-	for (size_t at = 0; ratelimit_next(&r->denials, now, &at, &slot);) {
+	for (size_t at = 0; ratelimit_next(&l->limit, now, &at, &slot);) {
 		struct summary sum = {.count = slot.suppressed, .since_ns = slot.since_ns};
 
-		eventlog_connect(r->events, &r->last_denial[at - 1], &sum);
+		eventlog_connect(r->events, &l->last[at - 1], &sum);
 		r->suppressed += sum.count;
 	}
 }
 
-static void summarise_requests(struct record *r, uint64_t now)
+static void summarise_requests(struct record *r, struct requests_limit *l, uint64_t now)
 {
 	struct ratelimit_slot slot;
 
-	for (size_t at = 0; ratelimit_next(&r->requests, now, &at, &slot);) {
+	for (size_t at = 0; ratelimit_next(&l->limit, now, &at, &slot);) {
 		struct summary sum = {.count = slot.suppressed, .since_ns = slot.since_ns};
 
-		eventlog_request(r->events, &r->last_request[at - 1], &sum);
+		eventlog_request(r->events, &l->last[at - 1], &sum);
 		r->suppressed += sum.count;
 	}
 }
 
-static void summarise_others(struct record *r)
+static void summarise_others(struct record *r, uint32_t stat, uint32_t told, const char *message)
 {
-	uint64_t n = kernel_stat(r->kernel, OSH_STAT_SUPPRESSED_OTHER), more = n - r->told[OSH_TOLD_SUPPRESSED_OTHER];
+	uint64_t n = kernel_stat(r->kernel, stat), more = n - r->told[told];
 
 	if (!more)
 		return;
-	eventlog_count(r->events, "denials of many processes at once are counted together", "suppressed", more);
-	r->told[OSH_TOLD_SUPPRESSED_OTHER] = n;
+	eventlog_count(r->events, message, "suppressed", more);
+	r->told[told] = n;
 	r->suppressed += more;
 }
 
@@ -187,9 +210,15 @@ void record_summarise(struct record *r, uint64_t upto)
 	for (size_t i = 0; i < OSH_SUPPRESSED_MAX; i++)
 		if (__atomic_load_n(&r->slots[i].owner, __ATOMIC_ACQUIRE))
 			summarise_slot(r, &r->slots[i], upto, now);
-	summarise_denials(r, now);
-	summarise_requests(r, now);
-	summarise_others(r);
+	summarise_connects(r, &r->denials, now);
+	summarise_connects(r, &r->allows, now);
+	summarise_requests(r, &r->requests, now);
+	summarise_requests(r, &r->passed, now);
+	summarise_requests(r, &r->passed_exe, now);
+	summarise_others(r, OSH_STAT_SUPPRESSED_OTHER, OSH_TOLD_SUPPRESSED_OTHER,
+			 "denials of many processes at once are counted together");
+	summarise_others(r, OSH_STAT_ALLOWED_OTHER, OSH_TOLD_ALLOWED_OTHER,
+			 "allowed connections of many processes at once are counted together");
 }
 
 /* ----------------------------------------------------------------------------------------- losses -- */
@@ -337,6 +366,8 @@ int record_left(const char *dir, struct record_left *ret)
 	ret->unread = total > told[OSH_TOLD_WRITTEN] ? total - told[OSH_TOLD_WRITTEN] : 0;
 	ret->lost = stat_of(stats, OSH_STAT_EVENT_LOST_DENY) + stat_of(stats, OSH_STAT_EVENT_LOST_ALLOW) -
 		    told[OSH_TOLD_LOST_DENY] - told[OSH_TOLD_LOST_ALLOW];
-	ret->suppressed = left_in_slots(slots) + stat_of(stats, OSH_STAT_SUPPRESSED_OTHER) - told[OSH_TOLD_SUPPRESSED_OTHER];
+	ret->suppressed = left_in_slots(slots) + stat_of(stats, OSH_STAT_SUPPRESSED_OTHER) -
+			  told[OSH_TOLD_SUPPRESSED_OTHER] + stat_of(stats, OSH_STAT_ALLOWED_OTHER) -
+			  told[OSH_TOLD_ALLOWED_OTHER];
 	return 0;
 }

@@ -3,8 +3,8 @@
  * record.h - the record stays usable and honest under a flood: what comes too fast becomes one line with a count, and what
  * was lost is counted by kind and stated.
  *
- * For the supervisor.  For every denial there is a line of its own, or it is part of the `suppressed` of one, or of the
- * counts in a line of kind "log".  Never drops anything without counting it.
+ * For the supervisor.  For every connection and request, refused or allowed, there is a line of its own, or it is part of
+ * the `suppressed` of one, or of the counts in a line of kind "log".  Never drops anything without counting it.
  */
 #pragma once
 
@@ -14,8 +14,8 @@
 
 #include <jansson.h>
 
-/* Of one executable: denials with a line of their own.  The kernel has its bound for each process (bpf/abi.h); this one is
- * for those who make new processes all the time. */
+/* Of one executable: denials with a line of their own, and as many that are allowed.  The kernel has its bound for each
+ * process (bpf/abi.h); this one is for those who make new processes all the time. */
 #define RECORD_PER_S 500
 #define RECORD_BURST 20000
 
@@ -30,9 +30,16 @@ struct record {
 	uint64_t checked_ns;	      /* when nothing new was lost (boot clock) */
 	uint64_t suppressed;	      /* ever stated in a line */
 	uint64_t lost_requests;
-	struct ratelimit denials, requests; /* by path id of the executable */
-	struct osh_event last_denial[RATELIMIT_SLOTS];
-	struct wire_event last_request[RATELIMIT_SLOTS];
+	/* By path id of the executable. */
+	struct connects_limit {
+		struct ratelimit limit;
+		struct osh_event last[RATELIMIT_SLOTS];
+	} denials, allows;
+	/* Requests that were refused, by path id; those that went through, by process and by path id. */
+	struct requests_limit {
+		struct ratelimit limit;
+		struct wire_event last[RATELIMIT_SLOTS];
+	} requests, passed, passed_exe;
 };
 
 int record_open(struct record *r, struct kernel *k, struct eventlog *l);

@@ -1,15 +1,19 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * flood.c - for 72-flood.sh: connects that are refused, as fast as they go, and what others see meanwhile.
+ * flood.c - for 72-flood.sh and 73-flood-allowed.sh: connects that are refused, or allowed, as fast as they go, and what
+ * others see meanwhile.
  *
  *   flood SECONDS PROCESSES ADDRESS PORT        each process connects again and again; prints the attempts of all
  *   forks SECONDS PROCESSES N ADDRESS PORT      each makes children of N attempts one after another; prints the attempts
+ *   pass, passforks                             the same with connects that are allowed
+ *   requests N ADDRESS PORT HOST                N requests on one connection, one after another; prints how many
  *   burst N PORT                                N attempts at once, each to an address of its own (10.200.x.y)
  *   quiet SECONDS MS PORT                       one attempt each MS milliseconds, to 10.201.x.y; prints how many
  *   allowed SECONDS ADDRESS PORT                connects that go through, one each 10 ms; prints median and 99 % in us
  */
 #include <arpa/inet.h>
 #include <errno.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -55,15 +59,38 @@ static void refused(int fd, const struct sockaddr_in *a)
 	}
 }
 
-static uint64_t until_time(uint64_t end, const struct sockaddr_in *a)
+static void passed(const struct sockaddr_in *a)
 {
 	int fd = tcp_socket();
+
+	if (connect(fd, (const struct sockaddr *)a, sizeof(*a)) < 0) {
+		perror("not allowed");
+		exit(1);
+	}
+	close(fd);
+}
+
+static bool passing; /* else: what is refused */
+
+static void attempts(unsigned long n, const struct sockaddr_in *a)
+{
+	int fd = passing ? -1 : tcp_socket();
+
+	for (unsigned long i = 0; i < n; i++)
+		if (passing)
+			passed(a);
+		else
+			refused(fd, a);
+	if (fd >= 0)
+		close(fd);
+}
+
+static uint64_t until_time(uint64_t end, const struct sockaddr_in *a)
+{
 	uint64_t n = 0;
 
-	while (now() < end)
-		for (int i = 0; i < 64; i++, n++)
-			refused(fd, a);
-	close(fd);
+	for (; now() < end; n += 64)
+		attempts(64, a);
 	return n;
 }
 
@@ -76,10 +103,7 @@ static uint64_t by_children(uint64_t end, unsigned long each, const struct socka
 		pid_t pid = fork();
 
 		if (pid == 0) {
-			int fd = tcp_socket();
-
-			for (unsigned long i = 0; i < each; i++)
-				refused(fd, a);
+			attempts(each, a);
 			_exit(0);
 		}
 		if (pid < 0 || waitpid(pid, &status, 0) != pid || status != 0) {
@@ -168,10 +192,52 @@ static int allowed(double seconds, const struct sockaddr_in *a)
 	return 0;
 }
 
+static int requests(unsigned long n, const struct sockaddr_in *a, const char *host)
+{
+	char text[300], b[4096];
+	int fd = tcp_socket(), len = snprintf(text, sizeof(text), "GET /it HTTP/1.1\r\nHost: %s\r\n\r\n", host);
+	unsigned long done = 0;
+
+	if (connect(fd, (const struct sockaddr *)a, sizeof(*a)) < 0) {
+		perror("connect");
+		return 1;
+	}
+	for (; done < n; done++) {
+		size_t k = 0;
+
+		if (write(fd, text, (size_t)len) != len)
+			break;
+		do { /* the answers have no body */
+			ssize_t got = read(fd, b + k, sizeof(b) - 1 - k);
+
+			if (got <= 0)
+				goto out;
+			k += (size_t)got;
+			b[k] = 0;
+		} while (!strstr(b, "\r\n\r\n"));
+		if (strncmp(b, "HTTP/1.1 200", 12)) {
+			fprintf(stderr, "%s\n", b);
+			break;
+		}
+	}
+out:
+	printf("%lu\n", done);
+	return done != n;
+}
+
 int main(int argc, char **argv)
 {
 	const char *what = argc > 1 ? argv[1] : "";
 
+	if (!strncmp(what, "pass", 4)) {
+		passing = true;
+		what = !strcmp(what, "pass") ? "flood" : what + 4;
+	}
+	if (!strcmp(what, "requests") && argc == 6) {
+		struct sockaddr_in a = address(ntohl(inet_addr(argv[3])), argv[4]);
+
+		return requests(strtoul(argv[2], NULL, 10), &a, argv[5]);
+	}
 	if (!strcmp(what, "flood") && argc == 6) {
 		struct sockaddr_in a = address(ntohl(inet_addr(argv[4])), argv[5]);
 
