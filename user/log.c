@@ -25,6 +25,7 @@
 #define BUF_MAX (2u << 20)   /* more than the longest line, LOG_FIELDS_MAX * VALUE_MAX * 5 */
 #define NS_PER_S 1000000000ull
 #define LOST_KINDS_MAX 12 /* more than there are */
+#define KEPT_TMP "kept.tmp"
 
 _Static_assert(LOG_FIELDS_MAX * (VALUE_MAX * 5 + 64) + 1024 < LOG_LINE_MAX,
 	       "the longest line is readable");
@@ -374,7 +375,7 @@ static int continue_last(struct log *l)
 	r = log_segments(l->dirfd, &segs, &n);
 	if (r < 0)
 		return r;
-	l->seg = n ? segs[n - 1] : 1;
+	l->seg = n && segs[n - 1] != LOG_KEPT ? segs[n - 1] : 1;
 	r = segment_open(l->dirfd, l->seg, &l->fd, &l->size);
 	if (r < 0)
 		return r;
@@ -483,30 +484,219 @@ static void tell_lost(struct log *l)
 	free(until.p);
 }
 
+static void tell_removed(struct log *l, struct slice message, const char *segment, uint64_t bytes)
+{
+	struct log_record r;
+
+	log_init(&r, LOG_L_WARN, "log", now_ns());
+	log_str(&r, "message", message);
+	log_str(&r, "segment", slice_str(segment));
+	log_uint(&r, "bytes", bytes);
+	own_line(l, &r, true);
+}
+
+/* Is it of what a program was allowed, and can so make as it likes?  What stands before "kind" holds no quotation mark. */
+static bool of_allowed(struct slice line)
+{
+	static const char *const kinds[] = {
+		"\"kind\":\"connect\",\"action\":\"allow\"",
+		"\"kind\":\"request\",\"l7_decision\":\"allow\"",
+		"\"kind\":\"request\",\"l7_decision\":\"audit\"",
+		"\"kind\":\"request\",\"l7_decision\":\"error\"",
+	};
+	const uint8_t *kind = memmem(line.p, line.n, "\"kind\":", 7);
+
+	for (size_t i = 0; kind && i < ARRAY_LEN(kinds); i++) {
+		size_t n = strlen(kinds[i]);
+
+		if ((size_t)(line.p + line.n - kind) >= n && memcmp(kind, kinds[i], n) == 0)
+			return true;
+	}
+	return false;
+}
+
+static int write_all(int fd, const char *p, size_t n)
+{
+	while (n) {
+		ssize_t k = write(fd, p, n);
+
+		if (k < 0 && errno == EINTR)
+			continue;
+		if (k <= 0)
+			return k < 0 ? -errno : -EIO;
+		p += k;
+		n -= (size_t)k;
+	}
+	return 0;
+}
+
+/* Moves the whole lines of b that are to be kept to its beginning.  Returns their bytes; *ret_rest: where what is left,
+ * without a newline, begins. */
+static size_t pick_kept(char *b, size_t n, bool *skipping, size_t *ret_rest)
+{
+	size_t kept = 0, at = 0;
+	const char *nl;
+
+	while ((nl = memchr(b + at, '\n', n - at))) {
+		size_t len = (size_t)(nl + 1 - (b + at));
+
+		if (!*skipping && !of_allowed((struct slice){(uint8_t *)b + at, len})) {
+			memmove(b + kept, b + at, len);
+			kept += len;
+		}
+		*skipping = false;
+		at += len;
+	}
+	*ret_rest = at;
+	return kept;
+}
+
+/* Copies from fd what is to be kept to LOG_KEPT, which is made when there is something. */
+static int copy_kept(struct log *l, int fd, int *to, uint64_t *size, uint64_t *ret_kept)
+{
+	const size_t cap = 2 * LOG_LINE_MAX;
+	_cleanup_free_ char *b = malloc(cap);
+	bool skipping = false; /* inside a line that is none of ours */
+	size_t n = 0;
+
+	if (!b)
+		return -ENOMEM;
+	for (;;) {
+		ssize_t k = read(fd, b + n, cap - n);
+		size_t kept, rest;
+		int r = 0;
+
+		if (k < 0 && errno == EINTR)
+			continue;
+		if (k <= 0)
+			return k < 0 ? -errno : 0;
+		n += (size_t)k;
+		kept = pick_kept(b, n, &skipping, &rest);
+		if (kept && *to < 0)
+			r = segment_open(l->dirfd, LOG_KEPT, to, size);
+		if (kept && r == 0)
+			r = write_all(*to, b, kept);
+		if (r < 0)
+			return r;
+		*ret_kept += kept;
+		n -= rest;
+		memmove(b, b + rest, n);
+		if (n == cap) {
+			skipping = true;
+			n = 0;
+		}
+	}
+}
+
+/* 0: all that is to be kept of the segment is in LOG_KEPT; else nothing of it is. */
+static int keep(struct log *l, const char *name, uint64_t *ret_kept)
+{
+	_cleanup_close_ int from = openat(l->dirfd, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK), to = -1;
+	uint64_t size = 0;
+	int r;
+
+	*ret_kept = 0;
+	if (from < 0)
+		return -errno;
+	r = copy_kept(l, from, &to, &size, ret_kept);
+	if (r < 0) {
+		*ret_kept = 0;
+		if (to >= 0 && ftruncate(to, (off_t)size) < 0)
+			return -errno;
+	}
+	return r;
+}
+
+/* Whole lines of fd from off on, or from the next line there, to a new file. */
+static int copy_tail(int fd, uint64_t off, int to, uint64_t *ret_copied)
+{
+	const size_t cap = 1 << 20;
+	_cleanup_free_ char *b = malloc(cap);
+	bool started = false;
+
+	*ret_copied = 0;
+	if (!b)
+		return -ENOMEM;
+	for (;;) {
+		ssize_t k = pread(fd, b, cap, (off_t)off);
+		const char *p = b;
+		int r;
+
+		if (k <= 0)
+			return k < 0 ? -errno : 0;
+		off += (uint64_t)k;
+		if (!started) {
+			p = memchr(b, '\n', (size_t)k);
+			if (!p)
+				continue;
+			p++;
+			started = true;
+		}
+		r = write_all(to, p, (size_t)(b + k - p));
+		if (r < 0)
+			return r;
+		*ret_copied += (uint64_t)(b + k - p);
+	}
+}
+
+/* Removes the older half of LOG_KEPT when it has become too large. */
+static void bound_kept(struct log *l)
+{
+	_cleanup_close_ int fd = -1, to = -1;
+	char name[LOG_SEGMENT_NAME_MAX];
+	uint64_t copied = 0;
+	struct stat st;
+	int r = 0;
+
+	snprintf(name, sizeof(name), LOG_SEGMENT_FMT, LOG_KEPT);
+	fd = openat(l->dirfd, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+	if (fd < 0 || fstat(fd, &st) < 0 || st.st_size <= LOG_KEPT_MAX)
+		return;
+	unlinkat(l->dirfd, KEPT_TMP, 0);
+	to = openat(l->dirfd, KEPT_TMP, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
+	r = to < 0 ? -errno : copy_tail(fd, (uint64_t)st.st_size / 2, to, &copied);
+	if (r == 0 && renameat(l->dirfd, KEPT_TMP, l->dirfd, name) == 0) {
+		tell_removed(l, SLICE_LIT("the oldest records were removed to make room"), name,
+			     (uint64_t)st.st_size - copied);
+		return;
+	}
+	unlinkat(l->dirfd, KEPT_TMP, 0);
+	/* The disk is full: that is no reason to remove anything. */
+	if (st.st_size > 2 * (off_t)LOG_KEPT_MAX && unlinkat(l->dirfd, name, 0) == 0)
+		tell_removed(l, SLICE_LIT("the oldest records were removed to make room"), name, (uint64_t)st.st_size);
+}
+
 /* Removes the oldest segments beyond LOG_SEGMENTS_MAX and says so in the next line. */
 static void drop_oldest(struct log *l)
 {
 	_cleanup_free_ uint32_t *segs = NULL;
-	size_t n, excess;
+	size_t n, first, excess;
 
-	if (log_segments(l->dirfd, &segs, &n) < 0 || n <= LOG_SEGMENTS_MAX)
+	if (log_segments(l->dirfd, &segs, &n) < 0)
 		return;
-	excess = n - LOG_SEGMENTS_MAX;
-	for (size_t i = excess; i-- > 0;) {
+	first = n && segs[0] == LOG_KEPT;
+	excess = n - first > LOG_SEGMENTS_MAX ? n - first - LOG_SEGMENTS_MAX : 0;
+	for (size_t i = first; i < first + excess; i++) {
 		char name[LOG_SEGMENT_NAME_MAX];
-		struct log_record r;
 		struct stat st = {0};
+		uint64_t kept;
+		int r;
 
 		snprintf(name, sizeof(name), LOG_SEGMENT_FMT, segs[i]);
+		r = keep(l, name, &kept);
+		/* The disk is full, perhaps by the program that fills the log: it waits for the next time. */
+		if (r < 0 && excess <= LOG_SEGMENTS_MAX)
+			break;
 		if (fstatat(l->dirfd, name, &st, AT_SYMLINK_NOFOLLOW) < 0 ||
 		    unlinkat(l->dirfd, name, 0) < 0)
 			continue;
-		log_init(&r, LOG_L_WARN, "log", now_ns());
-		log_str(&r, "message", SLICE_LIT("the oldest records were removed to make room"));
-		log_str(&r, "segment", slice_str(name));
-		log_uint(&r, "bytes", (uint64_t)st.st_size);
-		own_line(l, &r, true);
+		tell_removed(l,
+			     r < 0 ? SLICE_LIT("the oldest records were removed to make room")
+				   : SLICE_LIT("the oldest records of what was allowed were removed to make room"),
+			     name, (uint64_t)st.st_size - kept);
 	}
+	if (excess)
+		bound_kept(l);
 }
 
 static void tell_missing(struct log *l, bool front)

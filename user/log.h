@@ -3,6 +3,9 @@
  * log.h - the record of decisions: one JSON object a line in segments under OSH_STATE_DIR/NAME/log/, shown as logfmt
  * or JSON by `osh-enforce logs`.
  *
+ * When there are too many segments the oldest goes: its lines on what was allowed, which a program makes as it likes, are
+ * removed; all others move to segment LOG_KEPT, which is read first and has a bound of its own.
+ *
  * Written by the supervisor only.  Strings in a record may hold any bytes: they are made safe here, once, so that no
  * control byte and no invalid UTF-8 ever reaches a file or a terminal.
  */
@@ -14,7 +17,9 @@ enum log_level { LOG_L_DEBUG, LOG_L_INFO, LOG_L_WARN, LOG_L_ERROR };
 
 #define LOG_FIELDS_MAX 40
 #define LOG_SEGMENT_MAX (16u << 20) /* bytes; then a new segment */
-#define LOG_SEGMENTS_MAX 16	    /* the oldest goes, and its loss is stated in the next line */
+#define LOG_SEGMENTS_MAX 12	    /* the oldest goes, and its loss is stated in the next line */
+#define LOG_KEPT 0		    /* the segment of what was kept of those */
+#define LOG_KEPT_MAX (64u << 20)    /* bytes; then its older half goes */
 
 struct log_field {
 	const char *key; /* a literal: [a-z0-9_] */

@@ -4,7 +4,7 @@
  * colour.
  *
  * A log is a directory of segments named LOG_SEGMENT_FMT, numbered upwards without a gap but where
- * the oldest were removed.  A line is one JSON object that starts with time and level (user/log.h),
+ * the oldest were removed; LOG_KEPT holds the lines that were kept of those.  A line is one JSON object that starts with time and level (user/log.h),
  * so both can be read without parsing the rest.  Lines are nearly, not strictly, in order of time:
  * events come from several sources.
  */

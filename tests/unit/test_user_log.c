@@ -547,7 +547,170 @@ static void test_rotation(void **state)
 	free(all);
 }
 
-/* Segments do not grow beyond their bound, and every line is in one of them. */
+/* A segment whose lines alternate: an allowed connection, another of what is allowed, a denial, one of a policy. */
+static void make_mixed(uint32_t seg, unsigned int lines, int pad)
+{
+	static const char *const tails[] = {
+		"info\",\"sandbox\":\"box\",\"kind\":\"connect\",\"action\":\"allow\"",
+		"warn\",\"sandbox\":\"box\",\"kind\":\"connect\",\"action\":\"deny\"",
+		"info\",\"sandbox\":\"box\",\"kind\":\"request\",\"l7_decision\":\"allow\"",
+		"warn\",\"sandbox\":\"box\",\"kind\":\"request\",\"l7_decision\":\"deny\"",
+		"warn\",\"sandbox\":\"box\",\"kind\":\"request\",\"l7_decision\":\"audit\"",
+		"info\",\"sandbox\":\"box\",\"kind\":\"policy\",\"x\":\"\\\"kind\\\":\\\"connect\"",
+		"warn\",\"sandbox\":\"box\",\"kind\":\"request\",\"l7_decision\":\"error\"",
+		"warn\",\"sandbox\":\"box\",\"kind\":\"connect\",\"action\":\"revoke\"",
+	};
+	char path[128];
+	FILE *f;
+
+	snprintf(path, sizeof(path), "%s/" LOG_SEGMENT_FMT, dir, seg);
+	f = fopen(path, "we");
+	assert_non_null(f);
+	for (unsigned int i = 0; i < lines; i++)
+		fprintf(f, "{\"time\":\"2030-01-31T12:00:00.000000Z\",\"level\":\"%s,\"seg\":%u,\"line\":%u,\"pad\":\"%0*d\"}\n",
+			tails[i % ARRAY_LEN(tails)], seg, i, pad, 0);
+	fclose(f);
+}
+
+static size_t occurrences(const char *s, const char *what)
+{
+	size_t n = 0;
+
+	for (; (s = strstr(s, what)); s++)
+		n++;
+	return n;
+}
+
+/* What is allowed cannot push out what was refused: of segments that go, all but the allowed is kept, in order, bounded,
+ * and readers see it first. */
+static void test_rotation_keeps(void **state)
+{
+	const unsigned int lines = 8000;
+	unsigned int last = 0, went = 0;
+	struct logview *v;
+	struct slice line;
+	uint64_t seen = 0;
+	char *kept;
+	struct log *l;
+
+	(void)state;
+	for (uint32_t i = 5; i < 5 + LOG_SEGMENTS_MAX; i++)
+		make_mixed(i, i < 7 ? lines : 8, 1900);
+	for (int i = 0; i < 2; i++) { /* 5 and 6 go */
+		l = open_log();
+		make_full(5 + LOG_SEGMENTS_MAX - 1 + (uint32_t)i);
+		log_close(l);
+		l = open_log();
+		write_n(l, LOG_L_INFO, T0, 1);
+		log_close(l);
+	}
+	kept = slurp(LOG_KEPT);
+	assert_int_equal(occurrences(kept, "\n"), lines); /* half of each */
+	assert_int_equal(occurrences(kept, "\"seg\":5,"), lines / 2);
+	assert_int_equal(occurrences(kept, "\"action\":\"deny\""), lines / 4);
+	assert_int_equal(occurrences(kept, "\"l7_decision\":\"deny\""), lines / 4);
+	assert_int_equal(occurrences(kept, "\"kind\":\"policy\""), lines / 4);
+	assert_int_equal(occurrences(kept, "\"action\":\"revoke\""), lines / 4);
+	assert_null(strstr(kept, "\"allow\""));
+	assert_true(strstr(kept, "\"seg\":6,") > strstr(kept, "\"seg\":5,\"line\":7999"));
+	free(kept);
+	assert_int_equal(logview_open(dir, 0, LOG_L_DEBUG, &v), 0);
+	while (logview_next(v, &line) == 1) {
+		const char *p = memmem(line.p, line.n, "\"seg\":", 6);
+		unsigned int seg = p ? (unsigned int)strtoul(p + 6, NULL, 10) : last;
+
+		seen++;
+		went += memmem(line.p, line.n, "of what was allowed were removed", 32) != NULL;
+		assert_true(seg >= last);
+		last = seg;
+	}
+	logview_close(v);
+	assert_int_equal(went, 2);
+	assert_true(seen > lines);
+	/* A log of which only that is left goes on behind it. */
+	l = open_log();
+	write_n(l, LOG_L_INFO, T0, 2);
+	log_close(l);
+}
+
+/* Its bound holds, whole lines stay, and that something went is said. */
+static void test_kept_bound(void **state)
+{
+	char path[128], *kept, *all;
+	struct stat st;
+	struct log *l;
+	FILE *f;
+
+	(void)state;
+	make_mixed(5, 800, 19000);
+	kept = slurp(5);
+	snprintf(path, sizeof(path), "%s/" LOG_SEGMENT_FMT, dir, LOG_KEPT);
+	f = fopen(path, "we");
+	assert_non_null(f);
+	for (size_t n = 0; n < LOG_KEPT_MAX; n += strlen(kept))
+		fputs(kept, f);
+	fclose(f);
+	free(kept);
+	for (uint32_t i = 6; i < 5 + LOG_SEGMENTS_MAX; i++)
+		make_full(i);
+	l = open_log();
+	write_n(l, LOG_L_INFO, T0, 1);
+	log_close(l);
+	assert_int_equal(stat(path, &st), 0);
+	assert_true(st.st_size > LOG_KEPT_MAX / 4 && st.st_size < LOG_KEPT_MAX);
+	kept = slurp(LOG_KEPT);
+	assert_int_equal(strncmp(kept, "{\"time\":", 8), 0);
+	assert_non_null(strstr(kept, "\"line\":799"));
+	free(kept);
+	all = slurp(5 + LOG_SEGMENTS_MAX);
+	assert_non_null(strstr(all, "\"segment\":\"00000000.jsonl\""));
+	free(all);
+}
+
+/* A file size limit stands for a full disk: writes come back short, then fail. */
+static void limit_size(rlim_t size)
+{
+	struct rlimit rl;
+
+	getrlimit(RLIMIT_FSIZE, &rl);
+	rl.rlim_cur = size;
+	assert_int_equal(setrlimit(RLIMIT_FSIZE, &rl), 0);
+}
+
+/* What cannot be moved stays where it is, until there is room. */
+static void test_kept_disk_full(void **state)
+{
+	const uint32_t last = 5 + LOG_SEGMENTS_MAX - 1;
+	char *kept, *all;
+	struct log *l;
+
+	(void)state;
+	for (uint32_t i = 5; i <= last; i++)
+		make_mixed(i, 8, 1900);
+	make_full(last);
+	signal(SIGXFSZ, SIG_IGN);
+	limit_size(5000); /* less than is to be kept of a segment */
+	l = open_log();
+	write_n(l, LOG_L_INFO, T0, 1);
+	log_close(l);
+	limit_size(RLIM_INFINITY);
+	kept = slurp(LOG_KEPT);
+	assert_string_equal(kept, "");
+	free(kept);
+	all = slurp(5);
+	assert_int_equal(occurrences(all, "\n"), 8);
+	free(all);
+	make_full(last + 1);
+	l = open_log();
+	write_n(l, LOG_L_INFO, T0, 2);
+	log_close(l);
+	kept = slurp(LOG_KEPT);
+	assert_int_equal(occurrences(kept, "\"seg\":5,"), 4);
+	assert_int_equal(occurrences(kept, "\"seg\":6,"), 4);
+	assert_int_equal(occurrences(kept, "\n"), 8);
+	free(kept);
+}
+
 /* What is missing stands at the beginning of every segment, and nowhere when nothing is. */
 static void test_missing(void **state)
 {
@@ -575,6 +738,7 @@ static void test_missing(void **state)
 	free(all);
 }
 
+/* Segments do not grow beyond their bound, and every line is in one of them. */
 static void test_rotation_many(void **state)
 {
 	static uint8_t pad[4000];
@@ -615,16 +779,6 @@ static void test_rotation_many(void **state)
 		seen++;
 	assert_int_equal(seen, lines);
 	logview_close(v);
-}
-
-/* A file size limit stands for a full disk: writes come back short, then fail. */
-static void limit_size(rlim_t size)
-{
-	struct rlimit rl;
-
-	getrlimit(RLIMIT_FSIZE, &rl);
-	rl.rlim_cur = size;
-	assert_int_equal(setrlimit(RLIMIT_FSIZE, &rl), 0);
 }
 
 static void test_disk_full(void **state)
@@ -1004,7 +1158,7 @@ int main(void)
 		T(test_record_connect), T(test_record_request), T(test_record_numbers),
 		T(test_record_bounds),	T(test_not_ours),	T(test_crash_cut),
 		T(test_crash_cut_more), T(test_continue),	T(test_private),
-		T(test_rotation),	T(test_missing),	T(test_rotation_many),	T(test_disk_full),
+		T(test_rotation),	T(test_rotation_keeps),	T(test_kept_bound),	T(test_kept_disk_full),	T(test_missing),	T(test_rotation_many),	T(test_disk_full),
 		T(test_view_filter),	T(test_view_search),	T(test_view_follow),
 		T(test_view_bad_lines), T(test_segment_names),	T(test_durations),
 		T(test_rfc3339),	T(test_since),		T(test_levels),
