@@ -104,6 +104,16 @@ for c in '' run exec connect list status reload delete logs policy doctor; do
 done
 run "$OSH" doctor
 check "doctor is content with this kernel" rc_is 0
+# The host's own core_pattern stays as it is.
+echo '@/run/cores.socket' >"$T/core_pattern"
+cores() { run "${INC[@]}" unshare -m sh -c 'mount --bind "$1" /proc/sys/kernel/core_pattern && cd "$2" && shift 2 && "$@"' - "$T/core_pattern" "$T/work" "$OSH" "$@"; }
+cores doctor
+check "core files go to a socket: doctor says so" says 'remedy: sysctl -w kernel.core_pattern=core'
+cores run --policy "$DENY" -- true
+check "and run does" says "^osh-enforce run: warning: kernel.core_pattern begins with '@'"
+echo core >"$T/core_pattern"
+cores run --policy "$DENY" -- true
+check "control: not where they do not" all 'rc_is 0' 'out_lacks core_pattern'
 
 section "back to deny-all, and delete"
 reload s "$DENY"
