@@ -391,7 +391,7 @@ static void swap(struct supervisor *s)
 	struct published *p = &s->image[s->reload.gen & 1];
 	uint64_t enforced;
 	bool first = s->reload.gen == 1;
-	int closed = 0, r;
+	int closed = 0, grace, r;
 
 	if (kernel_published(s->kernel) < 0) {
 		supervise_fail(s, "the policy image could not be put in place");
@@ -406,9 +406,9 @@ static void swap(struct supervisor *s)
 	if (!first) {
 		/* At once what there is; again what was decided before the store and has arrived since. */
 		closed = rejudge_natives(s);
-		(void)kernel_grace(s->kernel, p);
+		grace = kernel_grace(s->kernel, p);
 		r = rejudge_natives(s);
-		closed = closed < 0 || r < 0 ? -1 : closed + r;
+		closed = closed < 0 || grace < 0 || r < 0 ? -1 : closed + r;
 	}
 	take_over(s);
 	note_swap(s);
