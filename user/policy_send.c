@@ -106,7 +106,9 @@ static int print_loaded(const char *name, const char *text)
 		printf(", %lld direct connection%s closed", (long long)closed, closed == 1 ? "" : "s");
 	putchar('\n');
 	json_decref(j);
-	return 0;
+	return closed >= 0 ? 0
+			   : fail(POLICY_SEND_REFUSED, name, "in force, but direct connections that it does not admit could not all "
+							   "be closed; 'osh-enforce logs' says why, a reload tries again");
 }
 
 static int print_accepted(const char *name, const char *text)

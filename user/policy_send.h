@@ -28,7 +28,8 @@ struct policy_send_options {
 };
 
 /* Checks and compiles here (errors are printed with line and column), sends, prints the answer.  What fails is on the
- * sandbox's record too.  Returns the exit status: 0, 1 refused, 124 timed out. */
+ * sandbox's record too.  Returns the exit status: 0, 1 refused (or in force, and what it does not admit is not all closed:
+ * that is told), 124 timed out. */
 int policy_send(const struct policy_send_options *o);
 
 /* The text of a revision exactly as it was set, malloced and NUL-terminated; rev 0: the one in force (of the sandbox's
