@@ -108,6 +108,6 @@ for k in "tcp 127.0.0.1" "tcp 0.0.0.0" "tcp ::" "reuseport 127.0.0.1" "udp 127.0
 	case $k in udp*) p=$LU ;; esac
 	own
 	try "while it lives: $k" box=live layer=ebpf attempt="$OWN usurp $k $p" harm="said '^bound $p'" \
-		control="$A usurp $k 23456 && $A inside 127.0.0.1 127.0.0.1" \
+		control="$A usurp $k $((23456 + N)) && $A inside 127.0.0.1 127.0.0.1" \
 		log="kind=bind action=deny dst_host=[0-9.:]* dst_port=$p binary=$OWN deny_reason=\"port reserved by the host\""
 done
