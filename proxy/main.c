@@ -24,7 +24,7 @@
 #include <sys/socket.h>
 #include <sys/syscall.h>
 
-#define HELLO_TIMEOUT_MS 10000
+#define HELLO_TIMEOUT_MS 60000 /* a start may take as long (user/start.c) */
 
 /* ---------------------------------------------------------------------------------- the real world -- */
 
