@@ -113,7 +113,7 @@ guest_packages() {
 		xargs -r realpath | xargs -r dpkg-query -S 2>/dev/null | sed 's/:.*//' | sort -u)
 	roots=$(awk '$1 == "run" || $1 == "test" {print $2}' <(sed -n '/NEEDS/,/NEEDS/p' scripts/deps.sh) | grep -vE 'libclang-rt')
 	apt-cache depends --recurse --installed --no-recommends --no-suggests --no-conflicts --no-breaks --no-replaces \
-		--no-enhances $essential apt gawk passwd mount kmod gcc libc6-dev libseccomp-dev make $libs $roots | grep -E '^[a-z0-9]' | sort -u
+		--no-enhances $essential apt gawk passwd mount kmod gcc libc6-dev libbpf-dev libseccomp-dev make $libs $roots | grep -E '^[a-z0-9]' | sort -u
 }
 # disk FILE SIZE DIR: an ext4 image of a directory.
 disk() { rm -f "$1" && mke2fs -q -t ext4 -O ^has_journal -m 0 -d "$3" "$1" "$2" 2>&1 | grep -v "^Creating regular file"; [ "${PIPESTATUS[0]}" = 0 ]; }

@@ -32,9 +32,9 @@ run "$OSH" nonsense
 check "unknown command: not 0" rc_not 0
 oneshot -- sh -c 'echo out; echo err >&2'
 check "both streams come through" all 'out_has "^out$"' 'out_has "^err$"'
-OUT=$(cd "$W" && echo data | osh run --policy "$NONE" -- cat 2>&1); RC=$?
+OUT=$(cd "$W" && echo data | osh run --policy "$NONE" -- cat 2>"$T/err"); RC=$?
 check "stdin goes through" out_is data
-OUT=$(cd "$W" && osh run --policy "$NONE" -- sh -c 'head -c 50000000 /dev/zero' 2>&1 </dev/null | wc -c); RC=$?
+OUT=$(cd "$W" && osh run --policy "$NONE" -- sh -c 'head -c 50000000 /dev/zero' 2>"$T/err" </dev/null | wc -c); RC=$?
 check "50 MB of output" out_is 50000000
 OUT=$(cd "$W" && timeout -k 5 20 env OSH_ENFORCE_POLICY="$DENY" "${OSHC[@]}" run -- sh -c 'pwd; id -un' 2>&1 </dev/null); RC=$?
 check "OSH_ENFORCE_POLICY, workdir, user" all 'rc_is 0' 'out_has "^$W$"' 'out_has "^sandbox$"'
