@@ -70,7 +70,6 @@ env_() {
 }
 many() { env_ "$@"; C_LOG[N-1]=''; } # the program connects more than once
 no() { try "$1" box=code layer="$2" attempt="$3" harm="arrived tcp $D 4000" control="$SELF"; }
-no_lsm() { ! grep -qw bpf /sys/kernel/security/lsm 2>/dev/null; }
 yama() { local v; v=$(cat /proc/sys/kernel/yama/ptrace_scope 2>/dev/null) && [ "$v" -gt "$1" ] && echo "kernel.yama.ptrace_scope=$v"; }
 
 next; env_ LD_PRELOAD "ebpf (taint)" "LD_PRELOAD=$E/evil.so $B/dyn"

@@ -97,15 +97,12 @@ ipc "POSIX message queue" "$A mq send /osht-$$" "[ \"\$($A mq count /osht-$$)\" 
 ipc "POSIX shared memory" "echo after >/dev/shm/osht-$$" "[ \"\$(cat /dev/shm/osht-$$)\" = after ]"
 
 # --- processes
-ABI=$("$OSH" doctor --seccomp --format json | grep -oE '"landlock_abi": [0-9]+' | grep -oE '[0-9]+$')
-no_lsm() { ! grep -qw bpf /sys/kernel/security/lsm 2>/dev/null; }
-no_signal_scope() { [ "$ABI" -lt 6 ] && no_lsm; }
 gone() { ! kill -0 "$1" 2>/dev/null; }
 for how in kill group tgkill tkill sigqueue pidfd sigio; do
 	victim sleep 600
 	may="sleep 60 & $A signal ${how/group/kill} \$!"
 	[ $how != sigio ] || may="$A signal sigio 0; [ \$? = 143 ]" # BPF LSM: no owner but oneself
-	try "signal outside: $how" box=files layer="landlock lsm" attempt="$A signal $how $VPID" harm="gone $VPID" limit=no_signal_scope \
+	try "signal outside: $how" box=files layer="landlock lsm" attempt="$A signal $how $VPID" harm="gone $VPID" limit=no_scope \
 		control="$may"
 done
 nice_of() { ps -o ni= -p "$1" | tr -d ' '; }

@@ -92,9 +92,6 @@ sed "s#read_write:#unix_sockets: [$T/listed/a], read_write:#" "$T/a.yaml" >"$T/u
 box unix unix.yaml
 unixd late "$W/late" "$W/late.d" "$W/sub/late"
 fresh; GIVEN=/dev/tcp/$D/4000 unixd later "$W/sub/later.fd"
-no_lsm() { ! grep -qw bpf /sys/kernel/security/lsm 2>/dev/null; }
-ABI=$("$OSH" doctor --seccomp --format json | grep -oE '"landlock_abi": [0-9]+' | grep -oE '[0-9]+$')
-no_scope() { [ "$ABI" -lt 6 ] && no_lsm; }
 OWN="python3 -c 'import os, socket
 p = \"/tmp/own\" + str(os.getpid()); s = socket.socket(socket.AF_UNIX); s.bind(p); s.listen(); socket.socket(socket.AF_UNIX).connect(p)'"
 un() { try "Unix: $1" box=unix layer="$2" attempt="$3" harm="reached '$4'" control="$OWN"; }

@@ -29,6 +29,14 @@ limit() {
 	local name=$1; shift
 	if "$@"; then ok "$name"; else printf 'LIMIT (documented) - %s\n' "$name"; fi
 }
+# What a kernel may lack: BPF LSM; something that keeps signals and abstract Unix sockets inside (Landlock ABI 6, or that).
+no_lsm() { ! grep -qw bpf /sys/kernel/security/lsm 2>/dev/null; }
+no_scope() {
+	[ -n "${ABI:-}" ] || ABI=$("$OSH" doctor --seccomp --format json | grep -oE '"landlock_abi": [0-9]+' | grep -oE '[0-9]+$')
+	[ "${ABI:-0}" -lt 6 ] && no_lsm
+}
+# limit_if COMMAND NAME COMMAND...: a limit where the first says so, else a check.
+limit_if() { local lacks=$1; shift; if "$lacks"; then limit "$@"; else check "$@"; fi; }
 finish() {
 	printf '%d passed, %d failed\n' "$GOOD" "$BAD"
 	[ "$BAD" = 0 ]
