@@ -43,8 +43,8 @@ done
 GUESTS=() # "LINE LSM"
 if [ $SHORT = 1 ]; then
 	[ ${#KERNELS[@]} = 0 ] && [ ${#LSMS[@]} = 0 ] && GUESTS=("6.12 on" "6.1 off")
-	[ ${#ONLY[@]} -gt 0 ] || ONLY=(10-story 45-lsm containment:tcp containment:families containment:identity containment:code
-		containment:files containment:sockets containment:kernel containment:tamper)
+	[ ${#ONLY[@]} -gt 0 ] || ONLY=(10-story 45-lsm containment:identity containment:code containment:files containment:sockets
+		containment:tamper)
 fi
 [ ${#KERNELS[@]} -gt 0 ] || KERNELS=(6.1 6.12)
 [ ${#LSMS[@]} -gt 0 ] || LSMS=(on off)
