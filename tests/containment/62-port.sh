@@ -24,7 +24,7 @@ class_down() {
 	stop "$WEB" ${HOLDER:+"$HOLDER"}
 	rm -rf "$T/web" "$GO"
 	inc sysctl -qw "net.ipv4.ip_local_port_range=$PORT_RANGE"
-	JOBS=${OSHT_JOBS:-8}
+	JOBS=$JOBS_WERE ATTEMPT_S=8
 }
 # Few ports to choose from: the kernel soon chooses the one that was the proxy's.
 inc sysctl -qw net.ipv4.ip_local_port_range='40000 40059'
@@ -67,17 +67,20 @@ murder() {
 	{ until_true 15 asked && kill -9 "$SUP" && until_true 10 free && : >"$GO"; } </dev/null >/dev/null 2>&1 &
 	MURDER=$!
 }
-all_over() { for i in "${THIEF[@]}"; do [ -e "$W/out/$i.rc" ] || return 1; done; }
+all_over() { local i; for i in "${THIEF[@]}"; do [ -e "$W/out/$i.rc" ] || return 1; done; }
 # No client waits for commands of a dead supervisor: the judge does.
 over() {
 	[ "$ENFORCED" = 1 ] || return 0
-	[ -z "$MURDER" ] || wait "$MURDER" || die "port: the sandbox was not served, or did not die"
+	local died=1 i
+	[ -z "$MURDER" ] || wait "$MURDER" || died=0
 	MURDER=''
 	until_true 30 all_over
+	[ $died = 1 ] || for i in "${THIEF[@]}"; do rm -f "$W/out/$i.rc"; done # not all served, or it did not die: nothing was tried
 	[ -z "$HOLDER" ] || stop "$HOLDER"
 	HOLDER=''
 }
-MURDER='' THIEF=() JOBS=40 # all at once: nobody starts anything in a dead sandbox
+JOBS_WERE=$JOBS
+MURDER='' THIEF=() JOBS=40 ATTEMPT_S=30 # all at once: nobody starts anything in a dead sandbox
 WINDOW=$((500 * (SLOW > 3 ? 3 : SLOW)))
 # thief NAME 'HOW ADDRESS' PORT 'WHO ASKS'
 thief() {
@@ -106,6 +109,7 @@ thief "the resolver's, chosen by the kernel" "udpchosen 0.0.0.0" "$PU" "$ASKSU"
 for k in "tcp 127.0.0.1" "tcp 0.0.0.0" "tcp ::" "reuseport 127.0.0.1" "udp 127.0.0.1" "udpreuseport 0.0.0.0"; do
 	p=$L4
 	case $k in udp*) p=$LU ;; esac
+	[ "$ENFORCED" = 1 ] || p=$((23600 + N)) # nobody is in the way of the others
 	own
 	try "while it lives: $k" box=live layer=ebpf attempt="$OWN usurp $k $p" harm="said '^bound $p'" \
 		control="$A usurp $k $((23456 + N)) && $A inside 127.0.0.1 127.0.0.1" \

@@ -37,6 +37,7 @@
 SLOW=${OSHT_SLOW:-1}
 PATIENCE=$((SLOW > 4 ? 4 : SLOW)) # times as long as on a real machine that an attempt may take, and waits for answers
 JOBS=${OSHT_JOBS:-$((SLOW > 1 ? 4 : 8))} # attempts at a time
+ATTEMPT_S=8                     # seconds that one may take
 
 OPEN=93.184.216.77 OPEN6=2606:4700::2222        # allowed on port 4000 to $A in sandbox `a`
 TABLE=()                # class|check|outcome|layer
@@ -171,7 +172,7 @@ script() {
 		while [ $# -gt 0 ]; do
 			id=$1 text=$2; shift 2
 			printf 'one() { timeout -k 1 %d bash -c %q >out/%s 2>&1 </dev/null; echo $? >out/%s.rc; }\n' \
-				$((8 * PATIENCE)) "$text" "$id" "$id"
+				$((ATTEMPT_S * PATIENCE)) "$text" "$id" "$id"
 			printf 'one & j=$((j + 1)); if [ $j -ge %d ]; then wait -n; j=$((j - 1)); fi\n' "$jobs"
 		done
 		printf 'wait\n'
