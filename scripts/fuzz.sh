@@ -5,6 +5,10 @@
 set -eu -o pipefail
 seconds=$1; shift
 top=$(cd "$(dirname "$0")/.." && pwd)
+work=''
+trap '[ -z "$work" ] || rm -rf "$work"' EXIT
+trap 'exit 130' INT
+trap 'exit 143' TERM
 for t in "$@"; do
 	name=$(basename "$t"); name=${name#fuzz_}
 	set_dict=
