@@ -237,9 +237,8 @@ mapfile -t PIDS < <(sandbox_pids "${PFX}d" "$(status_json d)")
 INIT=$(field d init_pid)
 if [ -n "$INIT" ]; then
 	kill -9 "$INIT"
-	sleep 1
-	OUT=$(sandbox_left "${PFX}d" "${PIDS[@]}" | grep -v /var/lib/)
-	check "nothing is left" out_is ''
+	none_left() { OUT=$(sandbox_left "${PFX}d" "${PIDS[@]}" | grep -v /var/lib/); [ -z "$OUT" ]; }
+	check "nothing is left" until_true 3 none_left
 else
 	not_ok "init's pid in status"
 fi
