@@ -263,6 +263,7 @@ static __always_inline void deny_fill(struct osh_event *e, __u64 now, __u32 what
 		__builtin_memset(&e->id, 0, sizeof(e->id));
 }
 
+/* Of a connection that was allowed. */
 static __always_inline void allow_fill(struct osh_event *e, __u64 now, const struct osh_flow *f)
 {
 	e->time = now;
@@ -432,20 +433,10 @@ __noinline int stopped_event(const struct osh_flow *f)
 		stat_inc(OSH_STAT_EVENT_LOST_DENY);
 		return 0;
 	}
-	e->time = now;
-	e->gen = f->gen;
-	e->pid = f->pid;
-	e->uid = f->uid;
-	e->kind = OSH_EV_CONNECT;
+	allow_fill(e, now, f);
 	e->action = OSH_DENY;
 	e->reason = OSH_R_HOST_LOOPBACK;
-	e->aux = 0;
-	e->proto = IPPROTO_TCP;
 	e->verdict = 0;
-	e->pad0 = 0;
-	e->pad = 0;
-	e->id = f->id;
-	e->dst = f->dst;
 	event_submit(e);
 	return 0;
 }
