@@ -78,7 +78,7 @@ OTHER=("${INC[@]}" "${AS_USER[@]}")
 "${OTHER[@]}" python3 "$W/hostd.py" tcp:127.0.0.1:6030 tcp:::1:6031 "tcp:$C_IP:6032" >"$T/log/other.log" 2>&1 </dev/null &
 OTHER_PID=$!
 on_exit "stop $OTHER_PID"
-until_true $((10 * SLOW)) grep -q ready "$T/log/other.log" || die "no listener in the other sandbox: $(cat "$T/log/other.log")"
+until_true 10 grep -q ready "$T/log/other.log" || die "no listener in the other sandbox: $(cat "$T/log/other.log")"
 i=0
 for a in 127.0.0.1 ::1 "$C_IP"; do
 	p=$((6030 + i)) i=$((i + 1))

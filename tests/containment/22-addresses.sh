@@ -28,7 +28,7 @@ cp "$DIR/hostd.py" "$T/hostd.py" # where any user may read it
 "${INC[@]}" "${AS_USER[@]}" python3 "$T/hostd.py" $(printf 'tcp:::%s ' :{6101..6199}) >"$T/log/hostd.log" 2>"$T/log/hostd.err" </dev/null &
 HOSTD=$!
 on_exit "stop $HOSTD"
-until_true $((10 * SLOW)) grep -q ready "$T/log/hostd.log" || die "host services: $(cat "$T/log/hostd.err")"
+until_true 10 grep -q ready "$T/log/hostd.log" || die "host services: $(cat "$T/log/hostd.err")"
 class_down() { stop "$HOSTD" "$WEB"; }
 hit() { grep -qx "hit $1 $2" "$T/log/hostd.log"; }
 PORT=6100

@@ -14,12 +14,7 @@ network_policies:
           - allow: {method: POST, path: "/ok/**"}
     binaries: [{path: $PY}]
 EOP
-mkdir "$T/web"
-: >"$T/log/web.log"
-"${INS[@]}" python3 "$DIR/web.py" plain:8080 "$T/web" >"$T/log/web.log" 2>&1 </dev/null &
-WEB=$!
-on_exit "stop $WEB"
-until_true $((10 * SLOW)) grep -q ready "$T/log/web.log" || die "web.py: $(cat "$T/log/web.log")"
+web_up plain:8080
 class_down() { stop "$WEB"; rm -rf "$T/web"; }
 # recorded REGEX: in what one connection brought
 recorded() { grep -rqaPz -- "$1" "$T/web"; }

@@ -34,15 +34,9 @@ cp "$T/notserver.pem" "$W/client.pem" && install -o sandbox "$T/notserver.key" "
 openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 -subj /CN=self -addext "subjectAltName=$NAMES_ALL" \
 	-keyout "$T/selfsigned.key" -out "$T/selfsigned.pem" 2>/dev/null || die "self-signed certificate"
 pair() { echo "$1:$2:$T/$3.pem:$T/$3.key"; }
-mkdir "$T/web"
-: >"$T/log/web.log"
-"${INS[@]}" python3 "$DIR/web.py" "$(pair tls 8443 good)" "$(pair tls 8444 expired)" "$(pair tls 8445 wrongname)" \
+web_up "$(pair tls 8443 good)" "$(pair tls 8444 expired)" "$(pair tls 8445 wrongname)" \
 	"$(pair tls 8446 selfsigned)" "$(pair tls 8447 future)" "$(pair tls 8448 notserver)" "$(pair oldtls 8449 good)" \
-	"$(pair asktls 8450 good):$CA" "$(pair certtls 8451 good):$CA" raw:9443 "$T/web" \
-	>"$T/log/web.log" 2>&1 </dev/null &
-WEB=$!
-on_exit "stop $WEB"
-until_true $((10 * SLOW)) grep -q ready "$T/log/web.log" || die "web.py: $(cat "$T/log/web.log")"
+	"$(pair asktls 8450 good):$CA" "$(pair certtls 8451 good):$CA" raw:9443
 class_down() { stop "$WEB"; rm -rf "$T/web"; }
 recorded() { grep -rqaPz -- "$1" "$T/web"; }
 cp "$DIR/32-tls.py" "$W/tls.py"

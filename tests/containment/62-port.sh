@@ -3,7 +3,7 @@
 # and proxy are dead.  A program that is turned there asks all the time; harm is that somebody else heard it.  Without
 # enforcement it asks a port of loopback that nobody holds.
 F=$T/port GO=$W/port.go PORT_RANGE=$(inc sysctl -n net.ipv4.ip_local_port_range)
-mkdir -p "$F" "$T/web"
+mkdir -p "$F"
 cp "$A" "$F/allowed"
 chmod 755 "$F/allowed"
 policy port.yaml <<EOP
@@ -14,11 +14,7 @@ network_policies:
       - {host: "$OPEN6", port: 8080, protocol: rest, access: full}
     binaries: [{path: $F/allowed}]
 EOP
-: >"$T/log/web.log"
-"${INS[@]}" python3 "$DIR/web.py" plain:8080 "$T/web" >"$T/log/web.log" 2>&1 </dev/null &
-WEB=$!
-on_exit "stop $WEB"
-until_true 10 grep -q ready "$T/log/web.log" || die "web.py: $(cat "$T/log/web.log")"
+web_up plain:8080
 HOLDER=''
 class_down() {
 	stop "$WEB" ${HOLDER:+"$HOLDER"}

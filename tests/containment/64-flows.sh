@@ -4,7 +4,7 @@
 # its port, and goes to the proxy's port, to the same destination, or to the proxy by the one way that everybody has:
 # DNS over TCP.  Judged by requests at the server.
 F=$T/flows PP=8080 TO=$S_IP ASK=$S_IP:8080
-mkdir -p "$F" "$T/web"
+mkdir -p "$F"
 cp "$A" "$F/allowed"
 chmod 755 "$F/allowed"
 policy flows.yaml <<EOP
@@ -13,11 +13,7 @@ network_policies:
     endpoints: [{host: "*.flow.test", port: 8080, protocol: rest, access: full}]
     binaries: [{path: $F/allowed}]
 EOP
-: >"$T/log/web.log"
-"${INS[@]}" python3 "$DIR/web.py" plain:8080 "$T/web" >"$T/log/web.log" 2>&1 </dev/null &
-WEB=$!
-on_exit "stop $WEB"
-until_true 10 grep -q ready "$T/log/web.log" || die "web.py: $(cat "$T/log/web.log")"
+web_up plain:8080
 class_down() { stop "$WEB"; rm -rf "$T/web"; }
 recorded() { grep -rqaE -- "$1" "$T/web"; }
 box flows flows.yaml --ro "$F"

@@ -88,6 +88,16 @@ box() {
 	[ "$RC" = 0 ] || { not_ok "$CLASS: sandbox $n starts"; finish; }
 }
 
+# web_up WHAT...: web.py with these listeners as $WEB, its records in $T/web; `stop "$WEB"; rm -rf "$T/web"` at the class's end.
+web_up() {
+	mkdir -p "$T/web"
+	: >"$T/log/web.log"
+	"${INS[@]}" python3 "$DIR/web.py" "$@" "$T/web" >"$T/log/web.log" 2>&1 </dev/null &
+	WEB=$!
+	on_exit "stop $WEB"
+	until_true 10 grep -q ready "$T/log/web.log" || die "web.py: $(cat "$T/log/web.log")"
+}
+
 # --- what a judge may ask ----------------------------------------------------------------------------------------
 # arrived PROTO ADDRESS [PORT]: such a packet reached the server since the class began (of TCP: a connection attempt).
 arrived() { grep -qE -- "^$1 [^ ]+ [0-9]+ ${2//./\\.} ${3:-[0-9]+}\$" "$T/log/sniff.log"; }
