@@ -51,7 +51,7 @@ done
 service "localhost by name, curl" "curl -sS -m 3 http://localhost:6016/" 6016 "$A inside 127.0.0.1 127.0.0.1"
 service "::1 by curl" "curl -sS -g -m 3 'http://[::1]:6017/'" 6017 "$A inside ::1 ::1"
 service "[::ffff:127.0.0.1] by curl" "curl -sS -g -m 3 'http://[::ffff:7f00:1]:6018/'" 6018 "$A inside ::1 ::1"
-service "the host's own name, python" "python3 -c 'import socket; socket.create_connection((\"127.1\", 6019), 2).send(b\"x\")'" 6019 \
+service "127.1, python" "python3 -c 'import socket; socket.create_connection((\"127.1\", 6019), 2).send(b\"x\")'" 6019 \
 	"$A inside 127.0.0.1 127.0.0.1"
 service "$C_LL, link-local" "python3 -c 'import socket; socket.create_connection((\"$C_LL%v0\", 6020), 2).send(b\"x\")'" 6020 \
 	"$A inside ::1 ::1"

@@ -35,8 +35,8 @@ PORT=6100
 next() { PORT=$((PORT + 1)); }
 
 # Same clients, where policy allows it; the sinks echo, which curl takes for an answer without end.
-CAN="curl -sS -m 1 --http0.9 http://$OPEN:4000/; [ \$? = 28 ]"
-CAN_NAME="curl -sS -m 1 --http0.9 http://good.exact.test:4000/; [ \$? = 28 ]"
+can() { echo "curl -sS -g -m $PATIENCE --http0.9 '$1' | grep -q '^GET /'"; }
+CAN=$(can "http://$OPEN:4000/") CAN_NAME=$(can http://good.exact.test:4000/)
 CAN_L7="curl -sS -m 3 -o /dev/null -w '%{http_code}' http://good.l7.test:80/ | grep -q 200"
 CAN_OWN="python3 -c 'import socket; l = socket.create_server((\"127.0.0.1\", 0)); socket.create_connection(l.getsockname())'"
 
@@ -56,7 +56,7 @@ spelled() { # FORMAT ADDRESS
 spell() {
 	fresh
 	try "literal, $1" layer=ebpf box=d attempt="curl -sS -g -m 3 'http://$(spelled "$2" "$D"):4000/'" harm="arrived tcp $D 4000" \
-		control="curl -sS -g -m 1 --http0.9 'http://$(spelled "$2" "$OPEN"):4000/'; [ \$? = 28 ]" \
+		control="$(can "http://$(spelled "$2" "$OPEN"):4000/")" \
 		log="action=deny dst_host=$D dst_port=4000 binary=$CURL "
 }
 spell "dotted" %d.%d.%d.%d
@@ -141,18 +141,37 @@ try "name with an address outside its allowed_ips" layer=resolver box=d attempt=
 	log="action=deny dst_host=n$PORT.ips.test dst_port=$PORT binary=$CURL deny_reason=\"address not allowed \(93\.184\.217\.5: [a-z_ -]+\)\""
 
 # --- names whose answer changes ------------------------------------------------------------------------------------
+# Each is asked for once, and reached, before anything else of the class; and again when that answer is too old to be
+# used (LOOKUP_TTL_MIN): then it has another.
+REBIND=() # NAME:PORT
 rebind() { # rebind WHAT HEX ADDRESS
-	local kind n
+	local kind n what bad=$3 layer
 	for kind in rb rb7; do
 		next
-		n=p$PORT-5db8d84d-$2.$kind.test
-		try "rebinding to $1, $([ $kind = rb ] && echo native || echo inspected)" layer="$([ $kind = rb ] && echo resolver || echo proxy)" box=d \
-			attempt="for i in 1 2 3 4 5 6; do curl -sS -m 1 http://$n:$PORT/; sleep 0.5; done" \
-			harm="hit tcp $PORT || arrived tcp $3 $PORT" control="$CAN_NAME"
+		n=p$PORT-5db8d84d-$2.$kind.test # 93.184.216.77, $OPEN
+		REBIND+=("$n:$PORT")
+		layer=resolver what=native
+		[ $kind = rb ] || layer=proxy what=inspected
+		try "rebinding to $1, $what" layer=$layer box=d alone=1 before=old_answers \
+			attempt="curl -sS -m $((4 * PATIENCE)) http://$n:$PORT/" harm="hit tcp $PORT || arrived tcp $bad $PORT" \
+			tried="arrived tcp $OPEN $PORT && handed_out $n 2" control="$CAN_NAME"
+		if [ $kind = rb ]; then
+			C_LOG[N-1]="action=deny dst_host=$n dst_port=$PORT binary=$CURL deny_reason=\"address not allowed \(${bad//./\\.}: [a-z -]+\)\""
+		else
+			C_LOG[N-1]="l7_decision=deny dst_host=$n .*l7_deny_reason=\"?[^\"]*(not allowed|ssrf)" C_CONTROL[N-1]=$CAN_L7
+		fi
 	done
 }
+# handed_out NAME N: that answer to it, the Nth.
+handed_out() { grep -q "^${1%%.*} $2 " "$T/log/rebind.log"; }
+old_answers() { [ "$ENFORCED" = 0 ] || while [ $SECONDS -le $((REBIND_SINCE + 31)) ]; do sleep 0.5; done; }
 rebind loopback 7f000001 127.0.0.1
 rebind metadata a9fea9fe 169.254.169.254
 rebind "the host" "$(printf %02x ${C_IP//./ })" "$C_IP"
 rebind "a private address" 0a010203 10.1.2.3
 rebind "0.0.0.0" 00000000 0.0.0.0
+REBIND_TEXT=()
+for r in "${REBIND[@]}"; do REBIND_TEXT+=("first.${r##*:}" "curl -sS -m $((2 * PATIENCE)) http://$r/"); done
+script "$W/first.sh" "$JOBS" "${REBIND_TEXT[@]}"
+inside d "$W/first.sh"
+REBIND_SINCE=$SECONDS

@@ -5,7 +5,7 @@
                                      log has (deny, none, or the target denied), block or allow, the harm
     30-http.py NAME HOST [control]   sends it (or the control of that name) and prints what comes back
 
-A payload is sent as it is, @ standing for the host.  Policy allows GET and POST of /ok/**.  The harm is a regular
+A payload is sent as it is, @ standing for the host, (at) for @.  Policy allows GET and POST of /ok/**.  The harm is a regular
 expression over what reached the server in one connection: the ambiguous form itself, or the request behind it.
 """
 import os
@@ -58,11 +58,11 @@ row("otherhost", "Host of another site", "GET /ok/otherhost HTTP/1.1\r\nHost: ev
 row("nohost", "no Host", "GET /ok/nohost HTTP/1.1\r\n\r\n", "/ok/nohost")
 row("emptyhost", "empty Host", "GET /ok/emptyhost HTTP/1.1\r\nHost:\r\n\r\n", "/ok/emptyhost")
 row("hostport", "Host with another port", "GET /ok/hostport HTTP/1.1\r\nHost: @:80\r\n\r\n", "/ok/hostport")
-row("hostuser", "Host with a user", "GET /ok/hostuser HTTP/1.1\r\nHost: evil.test@@\r\n\r\n", "/ok/hostuser")
+row("hostuser", "Host with a user", "GET /ok/hostuser HTTP/1.1\r\nHost: evil.test(at)@\r\n\r\n", "/ok/hostuser")
 row("hostlist", "Host with a list", "GET /ok/hostlist HTTP/1.1\r\nHost: @, evil.test\r\n\r\n", "/ok/hostlist")
 row("hosttab", "Host with another behind a tab", "GET /ok/hosttab HTTP/1.1\r\nHost: @\tevil.test\r\n\r\n", "/ok/hosttab")
 row("absolute", "absolute form of another site", "GET http://evil.test/ok/abs HTTP/1.1\r\nHost: @\r\n\r\n", r"GET (http://evil\.test)?/ok/abs ", "absolute")
-row("absoluteuser", "absolute form with a user", "GET http://@@@:8080/ok/absuser HTTP/1.1\r\nHost: @:8080\r\n\r\n", "absuser", "absolute")
+row("absoluteuser", "absolute form with a user", "GET http://@(at)@:8080/ok/absuser HTTP/1.1\r\nHost: @:8080\r\n\r\n", "absuser", "absolute")
 row("absolutehttps", "absolute form, https", "GET https://evil.test/ok/abss HTTP/1.1\r\nHost: @\r\n\r\n", "/ok/abss", "absolute")
 row("secondhost", "second request of a connection, another Host", get("/ok/first") + "GET /ok/secondhost HTTP/1.1\r\nHost: evil.test\r\n\r\n",
     "/ok/secondhost", "pipelined")
@@ -215,7 +215,7 @@ def main():
     control = len(sys.argv) > 3
     payload = CONTROLS[name].encode() if control else ROWS[name][1]
     s = socket.create_connection((host, 8080), 5)
-    s.sendall(payload.replace(b"@", host.encode()))
+    s.sendall(payload.replace(b"@", host.encode()).replace(b"(at)", b"@"))
     s.settimeout(1.2 * int(os.environ.get("PATIENCE", 1)))
     reply = b""
     try:

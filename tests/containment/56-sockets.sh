@@ -146,15 +146,17 @@ with() {
 fresh; D7=$D; fresh; D0=$D
 echo_came() { grep -qE "^closed 4001 .* [1-9][0-9]*$" "$T/log/sinks.log"; }
 NI="control=$OWN"
-try "inherited: file as descriptor 7" box=unix layer=exec alone=1 before="with '7>>$W/handed' $A inherited file7" attempt=true harm="got_taken file7" "$NI"
-try "inherited: connected TCP socket as descriptor 7" box=unix layer=exec alone=1 before="with '7<>/dev/tcp/$D7/4001' $A inherited socket7" attempt=true harm=echo_came "$NI"
+try "inherited: file as descriptor 7" box=unix layer=exec alone=1 before="with '7>>$W/handed' $A inherited file7" attempt=true harm="got_taken file7" "$NI" tried="grep -q ' written' $T/log/with"
+try "inherited: connected TCP socket as descriptor 7" box=unix layer=exec alone=1 before="with '7<>/dev/tcp/$D7/4001' $A inherited socket7" attempt=true harm=echo_came "$NI" \
+	tried="grep -q ' written' $T/log/with"
 sinks_seen() { wc -l <"$T/log/sinks.log"; }
 try "inherited: connected TCP socket as standard input" box=unix layer=exec alone=1 before="B0=\$(sinks_seen); with '0<>/dev/tcp/$D0/4001' $A inherited socket0" \
-	attempt=true harm='tail -n +$((B0 + 1)) "$T/log/sinks.log" | grep -qE "^closed 4001 .* [1-9][0-9]*$"' "$NI"
+	attempt=true harm='tail -n +$((B0 + 1)) "$T/log/sinks.log" | grep -qE "^closed 4001 .* [1-9][0-9]*$"' "$NI" \
+	tried="grep -q 'standard input is .*, which may not enter a sandbox' $T/log/with"
 CG=$(findmnt -no TARGET -t cgroup2 | head -n 1)/osht-$$
 mkdir "$CG" && chown -R sandbox: "$CG" && on_exit "rmdir $CG 2>/dev/null"
 class_down() { stop "${UNIXD[@]}"; usual_down; rmdir "$CG" 2>/dev/null; unset "${NAMING[@]}"; }
 try "inherited: cgroup directory" box=unix layer=exec alone=1 before="with '7<$CG' $A joincgroup" attempt=true harm="grep -q '^[1-9].* joined' $T/log/with" "$NI" \
-	host='cgroup_as_root'
+	host='cgroup_as_root' tried="grep -q ' joined' $T/log/with"
 # Moving between cgroups needs the common ancestor, which is root's.
 cgroup_as_root() { "${INC[@]}" bash -c "exec 7<$CG; exec $A joincgroup" | grep -q '^[1-9].* joined' && echo "the common ancestor in the cgroup tree is root's"; }

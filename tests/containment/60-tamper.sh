@@ -31,6 +31,6 @@ fi
 t "the supervisor's directory" "uid mounts" "ls -d $RUN/*" "said '^$RUN'"
 t "the sandbox's state" "uid mounts" "ls -d $STATE/*" "said '^$STATE'"
 t "leaving something there" "uid mounts" "touch $RUN/osht" "[ -e $RUN/osht ]"
-if [ "$ENFORCED" = 1 ]; then PIN=$(find /sys/fs/bpf /run/osh-enforce/bpf -mindepth 2 -path "*${PFX}tamper*" 2>/dev/null | head -n 1); else PIN=$T/state/run/f; fi
-PIN=${PIN:-/run/osh-enforce/bpf/any}
-[ -z "$PIN" ] || t "pinned programs and tables" "uid mounts" "ls -d ${PIN%/*}/*" "said '^${PIN%/*}'"
+if [ "$ENFORCED" = 1 ]; then PIN=$(find /sys/fs/bpf /run/osh-enforce/.bpf -mindepth 2 -path "*${PFX}tamper*" 2>/dev/null | head -n 1); else PIN=$T/state/run/f; fi
+[ -n "$PIN" ] || die "no pinned programs"
+t "pinned programs and tables" "uid mounts" "ls -d ${PIN%/*}/*" "said '^${PIN%/*}'"

@@ -55,7 +55,8 @@ for h in "${HOWS[@]}"; do
 			harm="over; leaked loseheld" control="$CAN" log="action=revoke dst_host=${LOST[k]} dst_port=4000 binary=$B/lose-held "
 		READY+=("$N")
 		try "keeps: a connection that it holds" box=rel layer=ebpf expect=allow attempt="$B/any-held after held $GO $KEPT exfil-keepheld-" \
-			harm="over; leaked keepheld" control="$CAN" none="action=revoke dst_host=$KEPT"
+			harm="over; leaked keepheld" control="$CAN" \
+			log="action=allow dst_host=$KEPT dst_port=4000 binary=$B/any-held " none="action=revoke dst_host=$KEPT"
 		continue
 	fi
 	try "loses: $h" box=rel layer=ebpf before="$([ $k = 0 ] && echo turnover || echo true)" attempt="$B/lose-$h after $how $GO ${LOST[k]}" \

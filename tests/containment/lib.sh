@@ -20,7 +20,9 @@
 #   harm=TEXT       true when the forbidden thing happened.  Never the errno, never what the attempt says of itself,
 #                   unless having the thing is the harm (`said REGEX`: a socket made, a secret read)
 #   control=TEXT    the same action, allowed; control_in=NAME: in this sandbox, where the check's own will not live to see it
-#   log=REGEX       exactly one line of the sandbox's log matches; `none=REGEX`: and none matches this
+#   tried=TEXT      true when the attempt got as far as it must for its outcome to mean something (a packet was sent at
+#                   it, a changed answer was handed out); run outside, with harm
+#   log=REGEX       exactly one line of the sandbox's log matches; none=REGEX: none matches this
 #   box=NAME        in this sandbox instead of `a`
 #   expect=allow    harm is what the policy allows: the outcome must be `allowed as policy says`
 #   limit=TEXT      shell text that is true where this machine lacks a layer; harm is then `LIMIT (documented)`
@@ -45,17 +47,17 @@ declare -A COUNT=()     # of outcomes
 declare -A LAYERS=()    # "LAYER KIND": how many; KIND: all, good, limit, bad, escaped
 CLASS='' BOXES=()
 N=0                     # checks of the class; C_FIELD[i]
-declare -a C_NAME C_LAYER C_ATTEMPT C_ALONE C_BEFORE C_HARM C_CONTROL C_LOG C_NONE C_BOX C_EXPECT C_LIMIT C_HOST C_CONTROL_IN
+declare -a C_NAME C_LAYER C_ATTEMPT C_ALONE C_BEFORE C_HARM C_CONTROL C_LOG C_NONE C_BOX C_EXPECT C_LIMIT C_HOST C_CONTROL_IN C_TRIED
 
 # --- what a class says -------------------------------------------------------------------------------------------
 try() {
 	local f k
 	C_NAME[N]=$1; shift
-	for f in LAYER ATTEMPT ALONE BEFORE HARM CONTROL LOG NONE EXPECT LIMIT HOST CONTROL_IN; do printf -v "C_${f}[$N]" ''; done
+	for f in LAYER ATTEMPT ALONE BEFORE HARM CONTROL LOG NONE EXPECT LIMIT HOST CONTROL_IN TRIED; do printf -v "C_${f}[$N]" ''; done
 	C_BOX[N]=a
 	for f in "$@"; do
 		case ${f%%=*} in
-		layer | attempt | alone | before | harm | control | control_in | log | none | box | expect | limit | host)
+		layer | attempt | alone | before | harm | control | control_in | log | none | box | expect | limit | host | tried)
 			k=${f%%=*}
 			printf -v "C_${k^^}[$N]" '%s' "${f#*=}"
 			;;
@@ -225,9 +227,9 @@ controls() {
 # log_lines BOX: what the log of the sandbox has got since the class began (the supervisor writes it within a moment).
 log_lines() { "${OSHC[@]}" logs "$PFX$1" 2>/dev/null </dev/null >"$T/log/box.$1"; }
 log_right() {
-	local n
-	n=$(grep -cE -- "${C_LOG[I]}" "$T/log/box.${C_BOX[I]}")
-	[ "$n" = 1 ] && { [ -z "${C_NONE[I]}" ] || ! grep -qE -- "${C_NONE[I]}" "$T/log/box.${C_BOX[I]}"; }
+	local log=$T/log/box.${C_BOX[I]}
+	[ -z "${C_LOG[I]}" ] || [ "$(grep -cE -- "${C_LOG[I]}" "$log")" = 1 ] || return 1
+	[ -z "${C_NONE[I]}" ] || ! grep -qE -- "${C_NONE[I]}" "$log"
 }
 
 # What is late may come within a few seconds, for the whole class together.
@@ -263,22 +265,36 @@ outcome() {
 		;;
 	esac
 }
-harmed() { HARMED[I]=0; eval "${C_HARM[I]}" && HARMED[I]=1; }
+harmed() {
+	HARMED[I]=0 TRIED[I]=1
+	eval "${C_HARM[I]}" && HARMED[I]=1
+	[ -e "$W/out/$I.rc" ] && eval "${C_TRIED[I]:-true}" || TRIED[I]=0
+}
+log_wrong() {
+	echo "want one line like: ${C_LOG[I]:-(anything)}${C_NONE[I]:+; none like: ${C_NONE[I]}}
+what it denied last:"
+	grep -E "(action|decision)=(deny|error)" "$T/log/box.${C_BOX[I]}" | grep -v 'no matching network policy' | tail -n 4
+}
 judge_enforced() {
 	local harm=${HARMED[I]} c=${C_SAME[I]:-$I}
 	if [ "$(cat "$W/out/c.$c.rc" 2>/dev/null)" != 0 ]; then
 		outcome "$I" "control fails" bad "control: ${C_CONTROL[I]}
 $(tail -n 5 "$W/out/c.$c" 2>/dev/null)"
 	elif [ "${C_EXPECT[I]}" = allow ]; then
-		if [ $harm = 1 ]; then outcome "$I" "allowed as policy says" good; else outcome "$I" "not allowed, though policy says so" bad; fi
+		if [ $harm = 0 ]; then
+			outcome "$I" "not allowed, though policy says so" bad
+		elif ! log_comes; then
+			outcome "$I" "allowed, log line wrong" bad "$(log_wrong)"
+		else
+			outcome "$I" "allowed as policy says" good
+		fi
 	elif [ $harm = 1 ]; then
 		if [ -n "${C_LIMIT[I]}" ] && eval "${C_LIMIT[I]}"; then outcome "$I" "LIMIT (documented)" limit; else outcome "$I" ESCAPED bad; fi
-	elif [ ! -e "$W/out/$I.rc" ]; then
-		outcome "$I" "not tried" bad "$(tail -n 5 "$T/log/inside.out")"
-	elif [ -n "${C_LOG[I]}" ] && ! log_comes; then
-		outcome "$I" "blocked, log line wrong" bad "want one line like: ${C_LOG[I]}
-what it denied last:
-$(grep -E "(action|decision)=(deny|error)" "$T/log/box.${C_BOX[I]}" | grep -v 'no matching network policy' | tail -n 4)"
+	elif [ "${TRIED[I]}" = 0 ]; then
+		outcome "$I" "not tried" bad "${C_TRIED[I]:+true only where it was: ${C_TRIED[I]}
+}$(tail -n 5 "$T/log/inside.out")"
+	elif ! log_comes; then
+		outcome "$I" "blocked, log line wrong" bad "$(log_wrong)"
 	else
 		outcome "$I" blocked good
 	fi
@@ -298,10 +314,11 @@ judge() { if [ "$ENFORCED" = 1 ]; then judge_enforced; else judge_unenforced; fi
 class_run() {
 	local i together=() b
 	CLASS=${1#[0-9][0-9]-} N=0 BOXES=()
-	C_SAME=() HARMED=()
+	C_SAME=() HARMED=() TRIED=()
 	rm -rf "$W/out" && mkdir "$W/out" && chown sandbox: "$W/out"
 	# shellcheck disable=SC1090
-	. "$DIR/$1.sh"
+	bash -n "$DIR/$1.sh" && . "$DIR/$1.sh" # its own last status says nothing
+	[ $N -gt 0 ] || die "$CLASS: no check"
 	[ "$NAMES_NEW" = 0 ] || { dns_reload; NAMES_NEW=0; }
 	for ((i = 0; i < N; i++)); do
 		[ -z "${C_BEFORE[i]}" ] || [ -n "${C_ALONE[i]}" ] || eval "${C_BEFORE[i]}"
