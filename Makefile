@@ -163,4 +163,4 @@ clean:
 
 .PHONY: all policy proxy unit unit-build fuzz fuzz-run test test-kernels demo bench install uninstall clean
 .SECONDARY:
--include $(shell find $(B) -name '*.d' 2>/dev/null)
+-include $(shell find $(B) -path $(B)/kernels -prune -o -name '*.d' -type f -print 2>/dev/null)

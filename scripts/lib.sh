@@ -125,9 +125,13 @@ inc() { "${INC[@]}" "$@"; }              # never with &: $! would be a shell aro
 ins() { "${INS[@]}" "$@"; }
 osh() { inc "$OSH" "$@"; }
 
-# Namespaces of runs that were killed outright.
+# Sandboxes and namespaces of runs that were killed outright.
 host_sweep() {
 	local f pid
+	for f in /run/osh-enforce/osht*-* /var/lib/osh-enforce/osht*-*; do
+		[[ ${f##*/} =~ ^osht([0-9]+)- ]] && [ -d "$f" ] || continue
+		kill -0 "${BASH_REMATCH[1]}" 2>/dev/null || sandboxes_down "${f##*/}"
+	done
 	for f in /run/netns/osht-*; do
 		[ -e "$f" ] || continue
 		pid=${f##*/osht-} pid=${pid%-?}

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# test.sh: everything this project checks, in one run.
+# test.sh: all tests in one run.
 #
 #     sudo scripts/test.sh [--list] [--no-deps] [--keep-logs DIR] [CHECK...]
 #
@@ -32,6 +32,9 @@ for t in tests/e2e/[0-9]*.sh; do t=${t##*/}; CHECKS+=("${t%.sh}"); done
 CHECKS+=(containment containment-unenforced demo)
 [ "$(uname -m)" != x86_64 ] || CHECKS+=(kernels) # guests of the same architecture
 if [ $LIST = 1 ]; then printf '%s\n' "${CHECKS[@]}"; exit 0; fi
+for o in "${ONLY[@]}"; do
+	case " ${CHECKS[*]}" in *" $o"*) ;; *) echo "test.sh: no such check: $o (--list shows them)" >&2; exit 2 ;; esac
+done
 [ "$(id -u)" = 0 ] || { echo "test.sh: run as root: sudo $0" >&2; exit 1; }
 
 chosen() {
@@ -97,7 +100,7 @@ counted() {
 	else
 		p=$(grep -c '^ok - ' "$LOGS/$name.log") f=$(grep -c '^not ok - ' "$LOGS/$name.log")
 	fi
-	if [ $rc != 0 ] && { [ "$f" = 0 ] || [ -z "$line" ]; }; then f=$((f + 1)); echo "(ended with status $rc)" >>"$LOGS/$name.log"; fi
+	if [ -z "$line" ] || { [ $rc != 0 ] && [ "$f" = 0 ]; }; then f=$((f + 1)); echo "(ended with status $rc)" >>"$LOGS/$name.log"; fi
 	verdict "$name" "$p" "$f" $((SECONDS - start)) "$LOGS/$name.log"
 }
 

@@ -35,6 +35,6 @@ int cgroup_inside(pid_t pid, bool *ret);
  * flags such as CLONE_FILES. */
 pid_t cgroup_fork(int cgroup_fd, uint64_t flags);
 
-/* Directory for pins of NAME: on /sys/fs/bpf when that is a bpffs, else on a private one under /run/osh-enforce/bpf,
+/* Directory for pins of NAME: on /sys/fs/bpf when that is a bpffs, else on a private one under /run/osh-enforce/.bpf,
  * mounted on demand.  Caller frees. */
 int bpffs_dir(char **ret_base);

@@ -45,7 +45,6 @@ static const struct option longopts[] = {
 	{"since", required_argument, NULL, OPT_SINCE},
 	{"level", required_argument, NULL, OPT_LEVEL},
 	{"tail", no_argument, NULL, OPT_TAIL},
-	{"follow", no_argument, NULL, OPT_TAIL},
 	{"format", required_argument, NULL, OPT_FORMAT},
 	{"help", no_argument, NULL, 'h'},
 	{NULL, 0, NULL, 0},

@@ -84,7 +84,7 @@ box() {
 	local n=$1 p=$2; shift 2
 	BOXES+=("$n")
 	[ "$ENFORCED" = 1 ] || return 0
-	OUT=$(cd "$W" && timeout -k 5 $((60 * SLOW)) "${OSHC[@]}" run --name "$PFX$n" --keep --policy "$T/$p" --upstream-ca "$CA" \
+	OUT=$(cd "$W" && timeout --foreground -k 5 $((60 * SLOW)) "${OSHC[@]}" run --name "$PFX$n" --keep --policy "$T/$p" --upstream-ca "$CA" \
 		"$@" -- true 2>&1 </dev/null)
 	RC=$?
 	[ "$RC" = 0 ] || { not_ok "$CLASS: sandbox $n starts"; finish; }
@@ -171,9 +171,9 @@ containment_up() {
 # inside BOX FILE: the script in FILE, inside the sandbox; without enforcement, as its user.
 inside() {
 	if [ "$ENFORCED" = 1 ]; then
-		timeout -k 5 $((120 * SLOW)) "${OSHC[@]}" exec "$PFX$1" -- bash "$2" </dev/null >"$T/log/inside.out" 2>&1
+		timeout --foreground -k 5 $((120 * SLOW)) "${OSHC[@]}" exec "$PFX$1" -- bash "$2" </dev/null >"$T/log/inside.out" 2>&1
 	else
-		timeout -k 5 $((120 * SLOW)) "${INC[@]}" "${AS_USER[@]}" env HOME="$W" bash "$2" </dev/null >"$T/log/inside.out" 2>&1
+		timeout --foreground -k 5 $((120 * SLOW)) "${INC[@]}" "${AS_USER[@]}" env HOME="$W" bash "$2" </dev/null >"$T/log/inside.out" 2>&1
 	fi
 }
 # script FILE JOBS 'ID TEXT'...: a script that runs the texts, JOBS at a time, and leaves out/ID and out/ID.rc.

@@ -35,8 +35,10 @@ for f in "$DIR"/[0-9][0-9]-*.sh; do
 		CLASSES+=("$n")
 	fi
 done
+for o in "${ONLY[@]}"; do
+	case " ${CLASSES[*]}" in *" $o"* | *" "[0-9][0-9]"-$o"*) ;; *) echo "run.sh: no such class: $o" >&2; exit 2 ;; esac
+done
 if [ $LIST = 1 ]; then printf '%s\n' "${CLASSES[@]}"; exit 0; fi
-[ ${#CLASSES[@]} -gt 0 ] || { echo "run.sh: no such class" >&2; exit 2; }
 
 # shellcheck source=lib.sh
 . "$DIR/lib.sh"

@@ -55,6 +55,7 @@ must_start l "$T/p.yaml" --add-host "one.example.test:$ANY_IP" --add-host "six.e
 LAYER=$(json_field "$(status_json l)" layers.bpf-lsm)
 case $LAYER in proven*) ON=1 ;; *) ON='' ;; esac
 printf '# bpf-lsm: %s\n' "$LAYER"
+[ "${osht_lsm:-}" != on ] || check "the layer is on in a guest that has it" test "$ON"
 # lsm NAME COMMAND...: a check where the layer is on, else a limit.
 lsm() { if [ "$ON" ]; then check "$@"; else limit "$@"; fi; }
 

@@ -10,7 +10,7 @@ set -u
 need_root
 [ -x "$OSH" ] || die "no $OSH: build first"
 
-PFX=t$$-        # names of this test's sandboxes begin so
+PFX=osht$$-      # names of this test's sandboxes begin so
 GOOD=0 BAD=0 OUT='' RC=0
 
 ok() { GOOD=$((GOOD + 1)); printf 'ok - %s\n' "$*"; }
@@ -33,7 +33,8 @@ limit() {
 no_lsm() { ! grep -qw bpf /sys/kernel/security/lsm 2>/dev/null; }
 no_scope() {
 	[ -n "${ABI:-}" ] || ABI=$("$OSH" doctor --seccomp --format json | grep -oE '"landlock_abi": [0-9]+' | grep -oE '[0-9]+$')
-	[ "${ABI:-0}" -lt 6 ] && no_lsm
+	[ "${ABI:-}" ] || die "doctor does not say Landlock's ABI"
+	[ "$ABI" -lt 6 ] && no_lsm
 }
 # limit_if COMMAND NAME COMMAND...: a limit where the first says so, else a check.
 limit_if() { local lacks=$1; shift; if "$lacks"; then limit "$@"; else check "$@"; fi; }
@@ -46,7 +47,7 @@ section() { printf '# %s\n' "$*"; }
 
 # run COMMAND...: output in OUT (both streams), exit status in RC.
 run() {
-	OUT=$(timeout -k 5 $((${LIMIT:-60} * ${OSHT_SLOW:-1})) "$@" 2>&1 </dev/null)
+	OUT=$(timeout --foreground -k 5 $((${LIMIT:-60} * ${OSHT_SLOW:-1})) "$@" 2>&1 </dev/null)
 	RC=$?
 }
 rc_is() { [ "$RC" = "$1" ]; }
@@ -68,7 +69,7 @@ OSHC=("${INC[@]}" "$OSH")     # osh-enforce as the client host's root
 # start NAME POLICY [OPTION...]: a kept sandbox with the test's names and CA, in $T/work.
 start() {
 	local n=$1 p=$2; shift 2
-	OUT=$(cd "$T/work" && timeout -k 5 60 "${OSHC[@]}" run --name "$PFX$n" --keep --policy "$p" --upstream-ca "$CA" \
+	OUT=$(cd "$T/work" && timeout --foreground -k 5 $((60 * ${OSHT_SLOW:-1})) "${OSHC[@]}" run --name "$PFX$n" --keep --policy "$p" --upstream-ca "$CA" \
 		"${ADD_HOSTS[@]}" "$@" -- true 2>&1 </dev/null)
 	RC=$?
 	[ "$RC" = 0 ]
