@@ -3,7 +3,8 @@
  * hidesock.c - covers the host's Unix sockets (hidesock.h).
  *
  * /proc/net/unix names every bound socket of this network namespace by the path that its owner gave to bind(2).  The
- * path is opened inside the new root, as the sandbox would, and only a socket is covered; the text itself, which any
+ * path is opened inside the new root, as the sandbox would, and so is the place that it leads to on the host: the owner may
+ * have come there by a symbolic link that the sandbox does not have.  Only a socket is covered; the text itself, which any
  * local user can choose, leads to nothing else.
  */
 #include "user/hidesock.h"
@@ -48,6 +49,25 @@ static bool listed(const struct launch_plan *p, int root, const struct stat *st)
 	return false;
 }
 
+/* Where a path leads to on the host, "" for nowhere.  The host's /proc is covered by now; the sandbox's own says it too. */
+static int real_path(int root, const char *path, char ret[PATH_MAX])
+{
+	struct open_how how = {.flags = O_PATH | O_CLOEXEC, .resolve = RESOLVE_NO_MAGICLINKS};
+	_cleanup_close_ int at = (int)syscall(SYS_openat2, AT_FDCWD, path, &how, sizeof(how));
+	char link[32];
+	ssize_t n;
+
+	ret[0] = '\0';
+	if (at < 0)
+		return 0;
+	snprintf(link, sizeof(link), "proc/self/fd/%d", at);
+	n = readlinkat(root, link, ret, PATH_MAX - 1);
+	if (n < 0)
+		return -errno;
+	ret[n] = '\0';
+	return 0;
+}
+
 /* 1: covered; 0: nothing there to cover. */
 static int cover(int root, const struct launch_plan *p, const char *path)
 {
@@ -71,6 +91,21 @@ static int cover(int root, const struct launch_plan *p, const char *path)
 	return 1;
 }
 
+/* How many were covered, by either name; as cover(). */
+static int cover_both(int root, const struct launch_plan *p, const char *path)
+{
+	char real[PATH_MAX];
+	int r = real_path(root, path, real), more;
+
+	if (r < 0)
+		return r;
+	r = cover(root, p, path);
+	if (r < 0 || !real[0] || strcmp(real, path) == 0)
+		return r;
+	more = cover(root, p, real);
+	return more < 0 ? more : r + more;
+}
+
 int hide_sockets(FILE *list, int root, const struct launch_plan *p, char *ret_path)
 {
 	_cleanup_free_ char *line = NULL;
@@ -85,7 +120,7 @@ int hide_sockets(FILE *list, int root, const struct launch_plan *p, char *ret_pa
 
 		if (path[0] != '/' || strlen(path) >= PATH_MAX)
 			continue;
-		r = cover(root, p, path);
+		r = cover_both(root, p, path);
 		if (r < 0 || n + r > SOCKETS_MAX) {
 			snprintf(ret_path, PATH_MAX, "%s", path);
 			return r < 0 ? r : -E2BIG;

@@ -84,6 +84,8 @@ mapfile -t EARLY < <(printf '%s\n' "$W"/s{1..9} "$W"/d{1..3}.d "$T"/hidden/s{1..
 unixd early "${EARLY[@]}"
 [ -z "$DOCKER" ] || { mount --bind "$DOCKER" /run/docker.sock && MOUNTED+=(/run/docker.sock); } || die "cannot mount /run/docker.sock"
 fresh; GIVEN=/dev/tcp/$D/4000 unixd socket "$W/sub/socket.fd"
+ln -s "$W" "$T/linked"
+unixd linked "$T/linked/linked" "$T/linked/linked.d"
 ln -s "$T/hidden/s3" "$W/l1"
 ln -s "$W/s3" "$W/l2"
 ln -s "$W" "$W/l3"
@@ -111,6 +113,8 @@ un "/proc/PID/root of a process outside" landlock "$A probe unix /proc/${UNIXD[0
 un "/proc/self/cwd" mounts "cd $W && $A probe unix /proc/self/cwd/s6" "$W/s6"
 un "renamed in the workdir" mounts "mv $W/s7 $W/s7-moved && $A probe unix $W/s7-moved" "$W/s7"
 un "hard link to it" mounts "ln $W/s8 $W/s8-linked && $A probe unix $W/s8-linked" "$W/s8"
+un "bound through a symbolic link of the host, stream" mounts "$A probe unix $W/linked" "$T/linked/linked"
+un "bound through a symbolic link of the host, datagram" mounts "$A probe unixdgram $W/linked.d" "$T/linked/linked.d"
 un "abstract stream" "landlock lsm" "$A probe unix @osht-$$-s1" "@osht-$$-s1"; C_LIMIT[N-1]=no_scope
 un "abstract datagram" "landlock lsm" "$A probe unixdgram @osht-$$-d1.d" "@osht-$$-d1.d"; C_LIMIT[N-1]=no_scope
 un "stream, made later" lsm "$A probe unix $W/late" "$W/late"; C_LIMIT[N-1]=no_lsm

@@ -8,10 +8,11 @@ probe_up
 gcc -std=gnu17 -D_GNU_SOURCE -O1 -static -Wno-missing-field-initializers -o "$T/work/syscalls" "$TOP/tests/e2e/syscalls.c" ||
 	die "syscalls.c"
 W=$T/work
-mkdir "$T/ro" "$T/rw" "$T/else"
-for d in ro rw else; do echo content >"$T/$d/file"; echo x >"$T/$d/two"; done
-chown -R sandbox: "$T/ro" "$T/rw" "$T/else" "$W"
-chmod 755 "$T/ro" "$T/rw" "$T/else"
+mkdir "$T/ro" "$T/rw" "$T/rw/ro" "$T/else" "$T/hid"
+ln -s rw "$T/link"
+for d in ro rw rw/ro else hid; do echo content >"$T/$d/file"; echo x >"$T/$d/two"; done
+chown -R sandbox: "$T/ro" "$T/rw" "$T/else" "$T/hid" "$W"
+chmod 755 "$T/ro" "$T/rw" "$T/else" "$T/hid"
 cat >"$T/p.yaml" <<EOP
 version: 1
 filesystem_policy:
@@ -42,9 +43,10 @@ while True:
         print("got", name, flush=True)
 EOP
 SOCKS=("$T/else/s" "/run/osht-$$.sock" "/tmp/osht-$$.sock" "$W/host.sock" "$T/rw/host.sock" "@osht-$$")
+LINKED="$T/link/linked.sock"                  # bound through a link that the sandbox does not have
 LATE=("$W/late.sock" "$T/rw/late.sock")      # made when the sandbox runs already
 on_exit "rm -f /run/osht-$$.sock* /tmp/osht-$$.sock*"
-"${INC[@]}" python3 "$T/unixd.py" "${SOCKS[@]}" >>"$T/log/unixd.log" 2>&1 &
+"${INC[@]}" python3 "$T/unixd.py" "${SOCKS[@]}" "$LINKED" >>"$T/log/unixd.log" 2>&1 &
 on_exit "stop $!"
 until_true 5 grep -q ready "$T/log/unixd.log" || die "no Unix sockets"
 must_start w "$T/p.yaml"
@@ -131,6 +133,15 @@ for s in "${SOCKS[@]}" "${LATE[@]}"; do
 		case $p in *late*) judge="limit_if no_lsm" ;; @*) judge="limit_if no_scope" ;; esac
 		$judge "$kind ${p/$T/\$T}: nothing arrives" all 'rc_not 0' "came_not unixd 'got'"
 	done
+done
+for kind in unix unixdgram; do
+	p=$T/rw/linked.sock; [ $kind = unix ] || p=$p.d
+	mark unixd
+	outside "$PROBE" $kind "$p"
+	check "control: $kind, bound through a symbolic link of the host, outside" all 'rc_is 0' "came unixd 'got'"
+	mark unixd
+	sb w "$PROBE" $kind "$p"
+	check "$kind, bound through a symbolic link of the host: nothing arrives" all 'rc_not 0' "came_not unixd 'got'"
 done
 mark unixd
 sb w "$PROBE" unix "$W/sym"

@@ -21,8 +21,10 @@
 #include <sys/mman.h>
 #include <sys/mount.h>
 #include <sys/prctl.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
+#include <sys/un.h>
 #include <sys/wait.h>
 
 #define TEST_UID 2000000001
@@ -30,6 +32,7 @@
 static char base[] = "/var/tmp/osh-walls-XXXXXX";
 static char work[64], shown[64], hidden[64], name[32];
 static pid_t outside; /* a process of the same user */
+static int listener;  /* in `shown`, bound by a path that the sandbox does not have */
 
 static int remove_one(const char *path, const struct stat *st, int flag, struct FTW *ftw)
 {
@@ -59,6 +62,32 @@ static void make_dir(const char *path)
 	make_file(path, "file");
 }
 
+static int unix_socket(const char *dir, int (*how)(int, const struct sockaddr *, socklen_t))
+{
+	struct sockaddr_un a = {.sun_family = AF_UNIX};
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	snprintf(a.sun_path, sizeof(a.sun_path), "%s/socket", dir);
+	if (fd >= 0 && how(fd, (const struct sockaddr *)&a, sizeof(a)) == 0)
+		return fd;
+	if (fd >= 0)
+		close(fd);
+	return -1;
+}
+
+static void listen_by_link(void)
+{
+	char link[64], path[128];
+
+	snprintf(link, sizeof(link), "%s/link", base);
+	assert_int_equal(symlink("shown", link), 0);
+	listener = unix_socket(link, bind);
+	assert_true(listener >= 0);
+	assert_int_equal(listen(listener, 1), 0);
+	snprintf(path, sizeof(path), "%s/socket", shown);
+	assert_int_equal(chmod(path, 0666), 0);
+}
+
 static int setup(void **state)
 {
 	(void)state;
@@ -73,6 +102,7 @@ static int setup(void **state)
 	make_dir(work);
 	make_dir(shown);
 	make_dir(hidden);
+	listen_by_link();
 	outside = fork();
 	if (outside == 0) {
 		if (setresgid(TEST_UID, TEST_UID, TEST_UID) == 0 &&
@@ -90,6 +120,7 @@ static int teardown(void **state)
 	(void)state;
 	if (geteuid() != 0)
 		return 0;
+	close(listener);
 	kill(outside, SIGKILL);
 	waitpid(outside, NULL, 0);
 	nftw(base, remove_one, 16, FTW_DEPTH | FTW_PHYS);
@@ -257,6 +288,13 @@ static int own_files_hold(void)
 	return 0;
 }
 
+static int sockets_hold(void)
+{
+	HOLDS(unix_socket(shown, connect) < 0 && errno == ECONNREFUSED);
+	HOLDS(unix_socket("/tmp", bind) >= 0);
+	return 0;
+}
+
 static void files(void **state)
 {
 	(void)state;
@@ -282,6 +320,17 @@ static void identity(void **state)
 	inside(identity_holds);
 }
 
+static void sockets(void **state)
+{
+	int fd;
+
+	(void)state;
+	inside(sockets_hold);
+	fd = unix_socket(shown, connect);
+	assert_true(fd >= 0);
+	close(fd);
+}
+
 static void own_files(void **state)
 {
 	(void)state;
@@ -293,7 +342,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(files),     cmocka_unit_test(devices),
 		cmocka_unit_test(processes), cmocka_unit_test(identity),
-		cmocka_unit_test(own_files),
+		cmocka_unit_test(sockets),   cmocka_unit_test(own_files),
 	};
 
 	return cmocka_run_group_tests(tests, setup, teardown);
