@@ -6,7 +6,8 @@
  * a kernel defect lead out.  It also says what mounts cannot: no ioctl on devices but the listed
  * ones, and from ABI 6 on no signals and no abstract Unix sockets across the sandbox's border.  A
  * rule covers what lies below it, so a read-only directory inside a read-write one is read-only by
- * its mount alone.
+ * its mount alone.  A device is read-only by its rule alone: a read-only mount does not keep anyone
+ * from writing to one.
  *
  * No TCP rules: they judge the port before the connect hook rewrites it and could not change with a
  * reload.
@@ -45,11 +46,11 @@ struct ruleset_attr { /* struct landlock_ruleset_attr as of ABI 6 */
 	 LANDLOCK_ACCESS_FS_MAKE_REG | LANDLOCK_ACCESS_FS_MAKE_SOCK |                              \
 	 LANDLOCK_ACCESS_FS_MAKE_FIFO | LANDLOCK_ACCESS_FS_MAKE_SYM | LANDLOCK_ACCESS_FS_REFER |   \
 	 LANDLOCK_ACCESS_FS_TRUNCATE)
-#define RIGHTS_DEVICE                                                                              \
-	(LANDLOCK_ACCESS_FS_READ_FILE | LANDLOCK_ACCESS_FS_WRITE_FILE |                            \
-	 LANDLOCK_ACCESS_FS_TRUNCATE | LANDLOCK_ACCESS_FS_IOCTL_DEV)
 /* All that a rule on something other than a directory may hold. */
-#define RIGHTS_OF_FILES (RIGHTS_DEVICE | LANDLOCK_ACCESS_FS_EXECUTE)
+#define RIGHTS_OF_FILES                                                                            \
+	(LANDLOCK_ACCESS_FS_EXECUTE | LANDLOCK_ACCESS_FS_READ_FILE |                               \
+	 LANDLOCK_ACCESS_FS_WRITE_FILE | LANDLOCK_ACCESS_FS_TRUNCATE |                             \
+	 LANDLOCK_ACCESS_FS_IOCTL_DEV)
 
 int landlock_abi(void)
 {
@@ -103,7 +104,8 @@ static uint64_t mount_rights(const struct plan_mount *m)
 
 	if (m->flags & PLAN_SOCKET)
 		return 0; /* connect() needs none */
-	return m->flags & PLAN_DEVICE ? rights | RIGHTS_DEVICE : rights;
+	/* Read-only as well: few devices can be read without an ioctl.  What one does is the driver's. */
+	return m->flags & PLAN_DEVICE ? rights | LANDLOCK_ACCESS_FS_IOCTL_DEV : rights;
 }
 
 static int allow_plan(const struct launch_plan *p, const struct landlock_ruleset *ruleset,

@@ -52,7 +52,7 @@ HOLDER=$!
 on_exit "stop $HOLDER"
 VICTIMS+=("$HOLDER")
 until_true 5 eval '[ "$(cat /proc/$HOLDER/comm)" = sleep ]'
-box files a.yaml --ro "$T/ro"
+box files a.yaml --ro "$T/ro" --ro /dev/full
 
 n=0
 for op in "${OPS[@]}"; do
@@ -62,6 +62,10 @@ for op in "${OPS[@]}"; do
 done
 C='python3 $W/op.py write $W/rw/0 $W'
 C=${C//\$W/$W}
+for mode in w r+; do
+	try "read-only: a device, opened with \"$mode\"" box=files layer=landlock attempt="python3 -c 'open(\"/dev/full\", \"${mode}b\", 0); print(\"opened\")'" \
+		harm="said opened" control="python3 -c 'open(\"/dev/full\", \"rb\", 0); open(\"/dev/null\", \"${mode}b\", 0)'"
+done
 hid_() { try "hidden: $2" box=files layer="$1" attempt="$3" harm="$4" control="$C"; }
 hid() { hid_ mounts "$@"; }
 hid "read" "cat $T/other/4/file" "said secret-4"

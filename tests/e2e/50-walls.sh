@@ -17,7 +17,7 @@ cat >"$T/p.yaml" <<EOP
 version: 1
 filesystem_policy:
   include_workdir: true
-  read_only: [/usr, /lib, /proc, /etc, $T/ro]
+  read_only: [/usr, /lib, /proc, /etc, $T/ro, $T/rw/ro, /dev/full]
   read_write: [/tmp, /dev/null, $T/rw]
 process: {run_as_user: sandbox, run_as_group: sandbox}
 EOP
@@ -90,6 +90,21 @@ check "as the sandbox's user" test "$(stat -c %U "$W/made")" = sandbox
 BEFORE=$(state ro)
 sbsh w "ln $T/ro/file $W/stolen; python3 -c 'import os; os.rename(\"$T/ro/file\", \"$W/stolen2\")'; exec 3<>$T/ro/file"
 check "no link or rename across" test ! -e "$W/stolen" -a ! -e "$W/stolen2" -a "$(state ro)" = "$BEFORE"
+
+section "a read-only device is not written"
+cat >"$W/device.py" <<'EOP'
+import os, sys
+for name, flags in ("read", os.O_RDONLY), ("write", os.O_WRONLY), ("both", os.O_RDWR):
+    for d in sys.argv[1:]:
+        try: os.close(os.open(d, flags)); print(d, name, "DONE")
+        except OSError as e: print(d, name, "refused", e.strerror)
+EOP
+outside python3 "$W/device.py" /dev/full /dev/urandom
+check "control: outside both can be opened for writing" all '[ "$(grep -c DONE <<<"$OUT")" = 6 ]'
+sb w python3 "$W/device.py" /dev/full /dev/urandom
+check "inside for reading only" all '[ "$(grep -c "read DONE" <<<"$OUT")" = 2 ]' '[ "$(grep -c refused <<<"$OUT")" = 4 ]'
+sb w python3 "$W/device.py" /dev/null
+check "control: a read-write one for both" all '[ "$(grep -c DONE <<<"$OUT")" = 3 ]'
 
 section "nothing else is visible"
 for f in "$T/else/file" "$T/ca.key" /root /var/lib/osh-enforce "/run/osh-enforce/${PFX}w" /sys/fs/cgroup /sys/fs/bpf /boot \

@@ -131,9 +131,9 @@ static int teardown(void **state)
 
 static int build(char **error)
 {
-	const struct policy_path ro[] = {{shown, 1, 1}};
+	const struct policy_path ro[] = {{shown, 1, 1}, {(char *)"/dev/full", 1, 1}};
 	const struct policy_static s = {
-		.has_filesystem = true, .include_workdir = true, .read_only = {ro, 1}};
+		.has_filesystem = true, .include_workdir = true, .read_only = {ro, ARRAY_LEN(ro)}};
 	gid_t groups[] = {TEST_UID - 1};
 	struct identity id = {.uid = TEST_UID,
 			      .gid = TEST_UID,
@@ -236,6 +236,8 @@ static int devices_hold(void)
 
 	HOLDS(can_open("/dev/null", "", O_RDWR));
 	HOLDS(can_open("/dev/urandom", "", O_RDONLY));
+	HOLDS(can_open("/dev/full", "", O_RDONLY));
+	HOLDS(landlock_abi() == 0 || (!can_open("/dev/full", "", O_WRONLY) && errno == EACCES));
 	HOLDS(!can_open("/dev/kmsg", "", O_RDONLY));
 	HOLDS(!can_open("/dev/mem", "", O_RDONLY));
 	HOLDS(can_open("/dev/ptmx", "", O_RDWR | O_NOCTTY));
