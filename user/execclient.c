@@ -2,7 +2,8 @@
 /*
  * execclient.c - the outer half of a command in a sandbox: terminal, signals, job control.
  *
- * Without a terminal the descriptors go in as they are and signals are forwarded.  Where one of
+ * Without a terminal the descriptors go in as they are and signals are forwarded; for a file that
+ * is to be read goes in one that cannot change it (fdreadonly.h).  Where one of
  * them is a terminal, a pty goes in for it and bytes are copied.  As in sudo's use_pty, the command
  * starts in the background of its pty unless both input and output are the terminal and this job is
  * in the foreground: in `exec NAME -- ls | less` the keys are less's.  Should it want the terminal
@@ -15,6 +16,7 @@
 #include "user/execclient.h"
 
 #include "user/fdcheck.h"
+#include "user/fdreadonly.h"
 #include "user/safetext.h"
 #include "user/status.h"
 #include "user/tty.h"
@@ -25,8 +27,15 @@
 
 #define COPY_SIZE 65536
 
+/* What goes in for one of the caller's descriptors that is a file to read. */
+struct input {
+	int fd; /* -1: the caller's own goes in */
+	off_t start;
+};
+
 struct client {
 	int control, signals;
+	struct input inputs[3];
 	int out; /* where the pty's output goes */
 	struct tty tty;
 	struct pty pty;
@@ -304,9 +313,10 @@ static int find_terminal(void)
 	return -1;
 }
 
+static const char *const names[] = {"standard input", "standard output", "standard error"};
+
 static bool check_descriptors(struct client *c)
 {
-	static const char *const names[] = {"standard input", "standard output", "standard error"};
 	static const char *const ways_out[] = {"< /dev/null", "> FILE or a pipe",
 					       "2> FILE or a pipe"};
 
@@ -322,6 +332,47 @@ static bool check_descriptors(struct client *c)
 		return false;
 	}
 	return true;
+}
+
+static bool open_inputs(struct client *c)
+{
+	for (int i = 0; i < 3; i++) {
+		struct input *in = &c->inputs[i];
+		char text[256];
+		int r;
+
+		if (!fd_to_read(i))
+			continue;
+		r = fd_read_only(i);
+		if (r < 0 && fd_mount_read_only(i))
+			continue;
+		if (r < 0) {
+			snprintf(text, sizeof(text),
+				 "%s is a file that cannot be made read-only for the sandbox (%s); use a pipe: "
+				 "cat FILE |",
+				 names[i], strerror(-r));
+			client_fail(c, -r, text);
+			return false;
+		}
+		in->fd = r;
+		in->start = lseek(r, 0, SEEK_CUR);
+	}
+	return true;
+}
+
+/* What the command has read is read for who has the caller's file next, as after any other command.  Unless somebody read
+ * there meanwhile: nothing is read twice. */
+static void close_inputs(struct client *c)
+{
+	for (int i = 0; i < 3; i++) {
+		const struct input *in = &c->inputs[i];
+		off_t end = in->fd < 0 ? -1 : lseek(in->fd, 0, SEEK_CUR);
+
+		if (end >= 0 && end != in->start && lseek(i, 0, SEEK_CUR) == in->start)
+			(void)lseek(i, end, SEEK_SET);
+		if (in->fd >= 0)
+			close(in->fd);
+	}
 }
 
 /* init's pid and the sandbox's uid, from the supervisor. */
@@ -386,7 +437,7 @@ static int send_request(struct client *c, struct exec_request request)
 		return r;
 	fds[0] = memfd;
 	for (int i = 0; i < 3; i++)
-		fds[i + 1] = x.tty && isatty(i) ? c->pty.slave : i;
+		fds[i + 1] = x.tty && isatty(i) ? c->pty.slave : c->inputs[i].fd >= 0 ? c->inputs[i].fd : i;
 	return control_send(c->control, CTL_EXEC, &x, sizeof(x), fds, ARRAY_LEN(fds));
 }
 
@@ -412,18 +463,20 @@ void exec_client_run(int control, const struct exec_request *request, struct exe
 	struct client c = {.control = control,
 			   .tty = {.fd = -1},
 			   .pty = {.master = -1, .slave = -1},
+			   .inputs = {{.fd = -1}, {.fd = -1}, {.fd = -1}},
 			   .out = 1,
 			   .end = ret};
 
 	c.signals = block_signals();
 	if (c.signals < 0)
 		client_fail(&c, -c.signals, "cannot catch signals");
-	else if (check_descriptors(&c) && open_pty(&c)) {
+	else if (check_descriptors(&c) && open_inputs(&c) && open_pty(&c)) {
 		start(&c, request);
 		loop(&c);
 	}
 	tty_restore(&c.tty);
 	pty_close(&c.pty);
+	close_inputs(&c);
 	if (c.signals >= 0)
 		close(c.signals);
 }

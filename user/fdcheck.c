@@ -4,6 +4,8 @@
  */
 #include "user/fdcheck.h"
 
+#include "user/fdreadonly.h"
+
 #include <fcntl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -71,6 +73,13 @@ static int check_device(int fd, dev_t device, enum fd_terminal terminal, const c
 	return refuse(ret_what, "a terminal of the host");
 }
 
+static int check_file(int fd, enum fd_terminal terminal, const char **ret_what)
+{
+	if (terminal == FD_TERMINAL_ANY || !fd_to_read(fd) || fd_mount_read_only(fd))
+		return 0;
+	return refuse(ret_what, "a file to read that could be changed through it");
+}
+
 int fd_check(int fd, enum fd_terminal terminal, const char **ret_what)
 {
 	struct stat st;
@@ -82,6 +91,7 @@ int fd_check(int fd, enum fd_terminal terminal, const char **ret_what)
 		return refuse(ret_what, "a path without access");
 	switch (st.st_mode & S_IFMT) {
 	case S_IFREG:
+		return check_file(fd, terminal, ret_what);
 	case S_IFIFO:
 		return 0;
 	case S_IFSOCK:

@@ -4,8 +4,11 @@
  *
  * A socket made outside is judged by no hook of the sandbox, and a directory leads out of its
  * files: so only regular files, pipes, unnamed Unix pairs and harmless character devices go in, and
- * a terminal only as the sandbox's own pty. Checked by the client, for a clear message, and by
- * init, which is what counts.
+ * a terminal only as the sandbox's own pty, and a file to read only from a mount that is read-only
+ * (fdreadonly.h). Checked by the client, for a clear message, and by init, which is what counts.
+ *
+ * What the caller opened for writing the sandbox may change, its mode included: that is what it was
+ * given for. So may it the mode of a FIFO with a name, where that is its user's.
  */
 #pragma once
 
@@ -14,7 +17,8 @@
 enum fd_terminal {
 	FD_TERMINAL_NONE,
 	FD_TERMINAL_PTY, /* a Unix98 pty's slave, not its master */
-	FD_TERMINAL_ANY, /* for the client, which puts a pty in its place */
+	FD_TERMINAL_ANY, /* for the client, which puts a pty in its place, and for a file to read
+			    another descriptor */
 };
 
 /* 0, or -EPERM with *ret_what a literal that names what it is ("an Internet socket"). */

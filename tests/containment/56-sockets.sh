@@ -1,7 +1,14 @@
 # shellcheck shell=bash
 # Unix sockets and descriptors of the host.  The workdir holds some that were there before the sandbox.
-mkdir -p "$T/hidden" "$W/sub" "$T/listed"
+mkdir -p "$T/hidden" "$W/sub" "$W/given" "$T/listed"
 chmod 777 "$T/hidden" "$T/listed"
+for f in 1 2 3; do echo given >"$W/given/$f"; chmod 600 "$W/given/$f"; done
+cat >"$W/given.py" <<'EOP'
+import os, sys
+f = "/proc/self/fd/0"
+print("tried", flush=True)
+{"write": lambda: os.write(os.open(f, os.O_WRONLY), b"taken"), "truncate": lambda: os.truncate(f, 0), "mode": lambda: os.fchmod(0, 0o666)}[sys.argv[1]]()
+EOP
 cat >"$T/unixd.py" <<'EOP'
 import array, os, selectors, socket, sys
 # NAME (stream), NAME.d (datagram), NAME.fd: hands out the descriptor 9
@@ -39,7 +46,7 @@ unixd() { # unixd NAME...: as the sandbox's user, in its network; descriptor 9 i
 UNIXD=()
 class_down() { stop "${UNIXD[@]}"; usual_down; }
 : >"$W/handed"
-chown -R sandbox: "$W/handed" "$W/sub"
+chown -R sandbox: "$W/handed" "$W/sub" "$W/given"
 reached() { grep -qxF "got $1" "$T"/log/unixd.*; }
 U=/osht-$$
 # Sockets where hosts have them.  Where this host has none, one of the test's own stands there: below /run in a directory
@@ -91,7 +98,7 @@ ln -s "$W/s3" "$W/l2"
 ln -s "$W" "$W/l3"
 ln -s "$T/hidden" "$W/l4"
 sed "s#read_write:#unix_sockets: [$T/listed/a], read_write:#" "$T/a.yaml" >"$T/unix.yaml"
-box unix unix.yaml
+box unix unix.yaml --ro "$W/given"
 unixd late "$W/late" "$W/late.d" "$W/sub/late"
 fresh; GIVEN=/dev/tcp/$D/4000 unixd later "$W/sub/later.fd"
 OWN="python3 -c 'import os, socket
@@ -157,6 +164,13 @@ sinks_seen() { wc -l <"$T/log/sinks.log"; }
 try "inherited: connected TCP socket as standard input" box=unix layer=exec alone=1 before="B0=\$(sinks_seen); with '0<>/dev/tcp/$D0/4001' $A inherited socket0" \
 	attempt=true harm='tail -n +$((B0 + 1)) "$T/log/sinks.log" | grep -qE "^closed 4001 .* [1-9][0-9]*$"' "$NI" \
 	tried="grep -q 'standard input is .*, which may not enter a sandbox' $T/log/with"
+given() { # given NAME ACTION FILE HARM
+	try "given to be read: $1" box=unix layer="mounts exec" alone=1 before="with '0<$W/given/$3' python3 $W/given.py $2" attempt=true harm="$4" "$NI" \
+		tried="grep -q tried $T/log/with"
+}
+given "written through /proc/self/fd" write 1 "grep -q taken $W/given/1"
+given "truncated through /proc/self/fd" truncate 2 "[ ! -s $W/given/2 ]"
+given "its mode" mode 3 "[ \$(stat -c %a $W/given/3) = 666 ]"
 CG=$(findmnt -no TARGET -t cgroup2 | head -n 1)/osht-$$
 mkdir "$CG" && chown -R sandbox: "$CG" && on_exit "rmdir $CG 2>/dev/null"
 class_down() { stop "${UNIXD[@]}"; usual_down; rmdir "$CG" 2>/dev/null; unset "${NAMING[@]}"; }

@@ -269,6 +269,58 @@ done
 run "${INC[@]}" python3 "$T/sock.py" pair "$OSH" exec "${PFX}w" -- echo started
 check "control: an unnamed Unix pair is taken" all 'out_has "^0 started"'
 
+section "a file that is given to be read"
+cat >"$W/given.py" <<'EOP'
+import fcntl, mmap, os, struct
+def go(name, f):
+    try: f(); print(name, "DONE")
+    except OSError as e: print(name, "refused", e.strerror)
+def flags():
+    n = struct.unpack("l", fcntl.ioctl(0, 0x80086601, bytes(8)))[0]
+    fcntl.ioctl(0, 0x40086602, struct.pack("l", n ^ 0x80)) # FS_NOATIME_FL
+go("write", lambda: os.write(os.open("/proc/self/fd/0", os.O_WRONLY | os.O_APPEND), b"changed\n"))
+go("truncate", lambda: os.truncate("/proc/self/fd/0", 3))
+go("chmod", lambda: os.fchmod(0, 0o666))
+go("chmod by name", lambda: os.chmod("/proc/self/fd/0", 0o666))
+go("utime", lambda: os.utime(0, (1, 1)))
+go("setxattr", lambda: os.setxattr(0, "user.osht", b"x"))
+go("flags", flags)
+go("code", lambda: mmap.mmap(0, 8, flags=mmap.MAP_PRIVATE, prot=mmap.PROT_READ | mmap.PROT_EXEC))
+EOP
+given() { local f=$1; shift; run bash -c 'f=$1; shift; exec "$@" <"$f"' - "$f" "$@"; }
+IN=("${OSHC[@]}" exec "${PFX}w" --)
+for f in rw/ro/file hid/file; do
+	BEFORE=$(state "${f%/*}")
+	given "$T/$f" "${IN[@]}" python3 "$W/given.py"
+	check "\$T/$f: nothing of it can be changed, or run" all 'rc_is 0' '[ "$(grep -c refused <<<"$OUT")" = 8 ]'
+	OUT=$(state "${f%/*}")
+	check "it is as it was" out_is "$BEFORE"
+	given "$T/$f" "${IN[@]}" cat
+	check "control: it can be read" out_is content
+done
+cp -p "$T/hid/file" "$T/hid/mine"
+given "$T/hid/mine" "${INC[@]}" "${AS_USER[@]}" python3 "$W/given.py"
+check "control: outside it can be changed" all '[ "$(grep -c DONE <<<"$OUT")" -ge 7 ]'
+seq 3 >"$T/rw/ro/lines"
+given "$T/rw/ro/lines" "${IN[@]}" cat /dev/stdin
+check "/dev/stdin can be opened where the policy shows the file" out_is $'1\n2\n3'
+given "$T/rw/ro/lines" bash -c 'read -r x; exec "$@"' - "${IN[@]}" cat
+check "it is read from where the caller is" out_is $'2\n3'
+given "$T/rw/ro/lines" bash -c '"$@"; echo then; cat' - "${IN[@]}" head -n 1
+check "and the caller goes on behind the command" out_is $'1\nthen\n2\n3'
+given "$T/rw/ro/lines" bash -c 'read -r x; "$@"; cat' - "${IN[@]}" true
+check "or where it was" out_is $'2\n3'
+given "$T/rw/ro/lines" bash -c 'rm "$1"; shift; exec "$@"' - "$T/rw/ro/lines" "${IN[@]}" cat
+check "one that has no name any more" out_is $'1\n2\n3'
+given "$T/hid/file" unshare -m "${IN[@]}" cat
+check "one from another mount namespace" out_is content
+given "$T/hid/mine" unshare -m bash -c 'rm "$1"; shift; exec "$@"' - "$T/hid/mine" "${IN[@]}" cat
+check "both: refused, with the way out" all 'rc_is 125' 'out_has "standard input is a file .* cat FILE"' 'out_lacks content'
+given /proc/version "${IN[@]}" cat
+check "one of /proc" out_has "^Linux version"
+run bash -c '"$@" >"$0"' "$T/hid/out" "${IN[@]}" sh -c 'echo one; echo two'
+check "control: what is given to be written is written" all 'rc_is 0' 'grep -q two "$T/hid/out"'
+
 section "environment and names"
 run env OSHT_SECRET=s3cret AWS_SECRET_ACCESS_KEY=k LANG=C.UTF-8 TERM=vt100 TZ=UTC "${OSHC[@]}" exec "${PFX}w" -- env
 check "the caller's variables are not passed on" all 'rc_is 0' 'out_lacks "(s3cret|AWS_SECRET)"'

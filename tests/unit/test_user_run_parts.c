@@ -10,6 +10,7 @@
 #include "user/environ.h"
 #include "user/execreq.h"
 #include "user/fdcheck.h"
+#include "user/fdreadonly.h"
 #include "user/hostsection.h"
 #include "user/mounts.h"
 #include "user/strv.h"
@@ -17,7 +18,9 @@
 #include <fcntl.h>
 #include <netinet/in.h>
 #include <pty.h>
+#include <sys/mman.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/un.h>
 
 static void install_trees(void **state)
@@ -192,6 +195,95 @@ static void plain_descriptors(void **state)
 	fclose(file);
 }
 
+/* A file with "0123456789", open for reading at 4. */
+static int input_file(char *name)
+{
+	int fd = mkstemp(name);
+
+	assert_true(fd >= 0);
+	assert_int_equal(write(fd, "0123456789", 10), 10);
+	close(fd);
+	fd = open(name, O_RDONLY | O_CLOEXEC);
+	assert_true(fd >= 0);
+	assert_int_equal(lseek(fd, 4, SEEK_SET), 4);
+	return fd;
+}
+
+static void only_read(int fd)
+{
+	char path[32], text[16];
+	void *code;
+
+	assert_true(fd >= 0);
+	assert_true(fd_to_read(fd) && fd_mount_read_only(fd));
+	assert_true(passes(fd, FD_TERMINAL_PTY));
+	assert_true(fcntl(fd, F_GETFD) & FD_CLOEXEC);
+	assert_int_equal(read(fd, text, sizeof(text)), 6);
+	assert_memory_equal(text, "456789", 6);
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+	assert_int_equal(open(path, O_WRONLY), -1);
+	assert_int_equal(errno, EROFS);
+	assert_int_equal(truncate(path, 0), -1);
+	assert_int_equal(fchmod(fd, 0666), -1);
+	assert_int_equal(errno, EROFS);
+	assert_int_equal(futimens(fd, NULL), -1);
+	code = mmap(NULL, 10, PROT_READ | PROT_EXEC, MAP_PRIVATE, fd, 0);
+	assert_ptr_equal(code, MAP_FAILED);
+}
+
+static void files_to_read(void **state)
+{
+	char name[] = "/var/tmp/osh-input-XXXXXX";
+	int fd = input_file(name), other;
+
+	(void)state;
+	assert_true(fd_to_read(fd));
+	assert_true(passes(fd, FD_TERMINAL_ANY));
+	if (!fd_mount_read_only(fd))
+		assert_false(passes(fd, FD_TERMINAL_NONE));
+	if (geteuid() != 0) {
+		unlink(name);
+		skip();
+	}
+	other = fd_read_only(fd);
+	only_read(other);
+	assert_int_equal(lseek(fd, 0, SEEK_CUR), 4); /* its own */
+	close(other);
+	/* Another file at its path; then none. */
+	assert_int_equal(unlink(name), 0);
+	other = open(name, O_CREAT | O_EXCL | O_WRONLY, 0600);
+	assert_true(other >= 0);
+	close(other);
+	other = fd_read_only(fd);
+	only_read(other);
+	close(other);
+	assert_int_equal(unlink(name), 0);
+	other = fd_read_only(fd);
+	only_read(other);
+	close(other);
+	assert_int_equal(fchmod(fd, 0640), 0); /* the mount itself is as it was */
+	close(fd);
+}
+
+/* What has no mount of this namespace: the caller refuses it. */
+static void files_not_to_read(void **state)
+{
+	char path[32];
+	int memory = memfd_create("x", MFD_CLOEXEC), fd, null = open("/dev/null", O_RDONLY);
+
+	(void)state;
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", memory);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	assert_true(fd_to_read(fd));
+	assert_true(fd_read_only(fd) < 0);
+	assert_false(passes(fd, FD_TERMINAL_NONE));
+	assert_false(fd_to_read(memory));
+	assert_false(fd_to_read(null));
+	close(fd);
+	close(memory);
+	close(null);
+}
+
 static void sockets(void **state)
 {
 	struct sockaddr_un name = {.sun_family = AF_UNIX};
@@ -259,7 +351,8 @@ int main(void)
 		cmocka_unit_test(install_trees),     cmocka_unit_test(directories),
 		cmocka_unit_test(environ_blocks),    cmocka_unit_test(visible_path),
 		cmocka_unit_test(options),	     cmocka_unit_test(files),
-		cmocka_unit_test(plain_descriptors), cmocka_unit_test(sockets),
+		cmocka_unit_test(plain_descriptors), cmocka_unit_test(files_to_read),
+		cmocka_unit_test(files_not_to_read), cmocka_unit_test(sockets),
 		cmocka_unit_test(terminals),	     cmocka_unit_test(nsswitch),
 	};
 
