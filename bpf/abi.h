@@ -222,6 +222,7 @@ _Static_assert(sizeof(struct osh_img_hdr) == 128, "abi");
 #define OSH_TAINT_CODE 253   /* code mapped from a file that the agent may write (BPF LSM) */
 #define OSH_TAINT_TRACED 252 /* traced, or its memory opened for writing (BPF LSM) */
 #define OSH_TAINT_ANCESTORS 251 /* too many to keep: no identity at all, nor for what it starts */
+#define OSH_TAINT_FILTER 250 /* executed under a system call filter from inside the sandbox */
 
 /* Variables that put code into an interpreter: they take the script part of the identity.  A '*' at the end: every
  * variable that begins so. */
@@ -248,7 +249,7 @@ struct osh_env_var {
 struct osh_ident {
 	__u32 exe;	/* path id; 0: executable without a path (memfd, deleted): matches nothing */
 	__u32 script;	/* path id of the script that the kernel was asked to run, or 0 */
-	__u32 taint;	/* 0, or 1 + index in OSH_TAINT_VARS, or OSH_TAINT_ENV_*; sticks to children */
+	__u32 taint;	/* 0, or 1 + index in OSH_TAINT_VARS, or another OSH_TAINT_*; sticks to children */
 	__u32 nanc;	/* entries of anc, newest first */
 	__u32 anc[OSH_ANCESTORS_MAX];
 };

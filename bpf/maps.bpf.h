@@ -11,6 +11,8 @@ const volatile __u16 cfg_dns_port4, cfg_dns_port6;
 
 /* 1: the next exec in the cgroup is the launcher's and starts the family of records, empty. */
 __u32 launch_open;
+/* System call filters of init, which everything inside has inherited.  0 until init is ready, so that none is free. */
+__u32 init_filters;
 __u32 next_path_id;
 
 const volatile struct osh_env_var env_vars[OSH_ENV_VARS_MAX];

@@ -3,7 +3,8 @@
  * proc.bpf.h - who a process is: exec, fork and exit of the agent's processes.
  *
  *   raw_tp/sched_process_exec  interns the path of the executed file and of the script, scans the environment,
- *                              writes the record; the replaced image becomes an ancestor
+ *                              looks for system call filters, writes the record; the replaced image becomes an
+ *                              ancestor
  *   raw_tp/sched_process_fork  children inherit the record
  *   raw_tp/sched_process_exit  the record goes with the last thread
  *
@@ -273,6 +274,23 @@ static long env_step(__u32 i, void *arg)
 	return 0;
 }
 
+/* --- the system call filters ------------------------------------------------------------------------ */
+
+/*
+ * Were filters added to those of init?  They survive execve, and one that answers "0" for a call not made chooses the
+ * files of the program executed: an openat() that "returns" descriptor 0 makes that its library or its script.  At the
+ * exec tracepoint the task is alone, so nobody adds one meanwhile (SECCOMP_FILTER_FLAG_TSYNC).  task_struct has the
+ * count since Linux 5.9; without it there would be no telling, and all are taken for added.
+ */
+static __always_inline bool filters_added(struct task_struct *p)
+{
+	__u32 n = ~0u;
+
+	if (bpf_core_field_exists(p->seccomp.filter_count))
+		n = (__u32)BPF_CORE_READ(p, seccomp.filter_count.counter);
+	return n > init_filters;
+}
+
 static __always_inline void taint_record(__u32 tgid, __u32 why)
 {
 	struct osh_proc *r = bpf_map_lookup_elem(&procs, &tgid);
@@ -396,6 +414,8 @@ int BPF_PROG(on_exec, struct task_struct *p, pid_t old_pid, struct linux_binprm 
 		env.taint = OSH_TAINT_ENV_TOO_LONG;
 	if (env.taint && !x->proc.id.taint)
 		x->proc.id.taint = env.taint;
+	if (!x->proc.id.taint && filters_added(p))
+		x->proc.id.taint = OSH_TAINT_FILTER;
 	if (!env.script)
 		x->proc.id.script = script_id(x, bprm);
 

@@ -132,6 +132,8 @@ static const char *taint_name(uint32_t t)
 		return "traced";
 	if (t == OSH_TAINT_ANCESTORS)
 		return "too many ancestors";
+	if (t == OSH_TAINT_FILTER)
+		return "started under a seccomp filter";
 	return t && t <= ARRAY_LEN(names) ? names[t - 1] : "unknown";
 }
 

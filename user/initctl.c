@@ -190,6 +190,13 @@ static void on_message(struct supervisor *s, struct init_msg *m, int *fd)
 	m->text[sizeof(m->text) - 1] = '\0';
 	switch (m->type) {
 	case INIT_READY:
+		if (s->init.ready)
+			return;
+		r = kernel_count_filters(s->kernel, s->init.pid);
+		if (r < 0) {
+			supervise_fail(s, "/proc/PID/status of the launcher: %s", strerror(-r));
+			return;
+		}
 		s->init.ready = true;
 		supervise_advance(s);
 		return;

@@ -6,6 +6,8 @@
  * does not apply.  Every link is pinned: what was denied stays denied when the supervisor dies.
  */
 #include "user/kernel.h"
+
+#include "user/blob.h"
 #include "user/kernel_btf.h"
 #include "user/kernel_lsm.h"
 
@@ -486,6 +488,29 @@ int kernel_mark_listener(struct kernel *k, int fd)
 void kernel_open_launch(struct kernel *k)
 {
 	__atomic_store_n(&k->skel->bss->launch_open, 1, __ATOMIC_SEQ_CST);
+}
+
+#define STATUS_MAX (1u << 20) /* the groups are one line of it */
+
+int kernel_count_filters(struct kernel *k, pid_t pid)
+{
+	static const char key[] = "\nSeccomp_filters:";
+	_cleanup_free_ char *text = NULL;
+	uint32_t n = UINT32_MAX; /* no such line: a kernel without filters (fs/proc/array.c), so nobody can have one */
+	char path[64];
+	const char *line;
+	size_t size;
+	int r;
+
+	snprintf(path, sizeof(path), "/proc/%d/status", pid);
+	r = read_whole_file(path, STATUS_MAX, &text, &size);
+	if (r < 0)
+		return r;
+	line = strstr(text, key);
+	if (line)
+		n = (uint32_t)strtoul(line + sizeof(key) - 1, NULL, 10);
+	__atomic_store_n(&k->skel->bss->init_filters, n, __ATOMIC_SEQ_CST);
+	return 0;
 }
 
 static void *publish_slot(void *arg)

@@ -59,6 +59,9 @@ int kernel_mark_listener(struct kernel *k, int fd);
 
 /* The next exec in the agent's cgroup is the launcher's. */
 void kernel_open_launch(struct kernel *k);
+/* Takes the number of init's system call filters, which its children share: who executes a program under more is
+ * tainted.  pid: of init, with its walls up, before it has run anything.  -errno: not known, and every program would be. */
+int kernel_count_filters(struct kernel *k, pid_t pid);
 
 /* A published image: the frozen inner map and a read-only mapping of it. */
 struct published {

@@ -7,6 +7,7 @@
 #include <fcntl.h>
 #include <linux/filter.h>
 #include <linux/seccomp.h>
+#include <stddef.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/ptrace.h>
@@ -144,4 +145,50 @@ APPLET(listener)
 	    syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, SECCOMP_FILTER_FLAG_NEW_LISTENER, &program) < 0)
 		return fail("seccomp");
 	return done();
+}
+
+static int filter_load(struct sock_filter *code, unsigned short n)
+{
+	struct sock_fprog program = {.len = n, .filter = code};
+
+	return prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 ||
+			       syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, &program) < 0
+		       ? fail("seccomp")
+		       : 0;
+}
+
+/* filtered library|script|none INPUT FILE [ARG...]: executes FILE under a filter that lets it take INPUT, at descriptor 0,
+ * for its library or for the script to read: open "succeeds", and gives descriptor 0.  none: a filter that lets all pass. */
+APPLET(filtered)
+{
+	const unsigned int flags = strcmp(argv[1], "library") == 0 ? O_CLOEXEC : 0;
+	struct sock_filter code[] = {
+		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_openat, 0, 3),
+		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, args[2])),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, flags, 4, 0),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_close, 0, 3),
+		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, args[0])),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, 0, 0, 1),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+	};
+	const unsigned short all = sizeof(code) / sizeof(code[0]);
+	const int pass = strcmp(argv[1], "none") == 0, fd = open(argv[2], O_RDONLY);
+
+	if (fd < 0 || dup2(fd, 0) < 0 || close(fd) < 0)
+		return fail(argv[2]);
+	if (pass ? filter_load(&code[all - 1], 1) : filter_load(code, all))
+		return 1;
+	execv(argv[3], argv + 3);
+	return fail(argv[3]);
+}
+
+/* filterself ADDRESS: connects under a filter of its own, made after its exec */
+APPLET(filterself)
+{
+	struct sock_filter code[] = {BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW)};
+
+	return filter_load(code, 1) ? 1 : reach(argv[1]);
 }

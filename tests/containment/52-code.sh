@@ -27,10 +27,48 @@ cat >"$T/dyn.c" <<'EOP'
 int dep(void);
 int main(int argc, char **argv) { if (argc > 1 && !dlopen(argv[1], RTLD_NOW)) puts(dlerror()); return dep(); }
 EOP
+# `one` has one library, libnil.so, and neither of them the C library, so that one file can stand for all.
+cat >"$T/alone.c" <<'EOP'
+#include <linux/in.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+static long call(long nr, long a, long b, long c)
+{
+#ifdef __x86_64__
+	long r;
+	__asm__ volatile("syscall" : "=a"(r) : "a"(nr), "D"(a), "S"(b), "d"(c) : "rcx", "r11", "memory");
+	return r;
+#else
+	register long r0 __asm__("x0") = a, r1 __asm__("x1") = b, r2 __asm__("x2") = c, r8 __asm__("x8") = nr;
+	__asm__ volatile("svc 0" : "+r"(r0) : "r"(r1), "r"(r2), "r"(r8) : "memory");
+	return r0;
+#endif
+}
+void nil(void) {}
+__attribute__((constructor)) static void evil(int argc, char **argv, char **env)
+{
+	struct sockaddr_in a = {.sin_family = AF_INET, .sin_port = 4000 >> 8 | (4000 & 255) << 8};
+	unsigned char *to = (unsigned char *)&a.sin_addr;
+	(void)argc, (void)argv;
+	for (; *env; env++) {
+		const char *s = *env, *name = "OSHT_D=";
+		while (*name && *s == *name) s++, name++;
+		if (*name) continue;
+		for (int i = 0; i < 4; i++, s++)
+			for (to[i] = 0; *s >= '0' && *s <= '9'; s++) to[i] = (unsigned char)(to[i] * 10 + *s - '0');
+		call(SYS_connect, call(SYS_socket, AF_INET, SOCK_STREAM, 0), (long)&a, sizeof(a));
+	}
+	call(SYS_exit_group, 0, 0, 0);
+}
+EOP
+echo 'void nil(void) {}' >"$T/nil.c"
+echo 'void nil(void); void _start(void) { nil(); __builtin_trap(); }' >"$T/one.c"
 echo 'int dep(void) { return 0; }' >"$T/dep.c"
 gcc -shared -fPIC -o "$E/evil.so" "$T/evil.c" && gcc -shared -fPIC -o "$E/lib/libosht.so" "$T/evil.c" &&
 	gcc -shared -fPIC -o "$B/libosht.so" "$T/dep.c" &&
-	gcc -o "$B/dyn" "$T/dyn.c" -L"$B" -losht "-Wl,-rpath,$B" -ldl || die "52-code: does not build"
+	gcc -o "$B/dyn" "$T/dyn.c" -L"$B" -losht "-Wl,-rpath,$B" -ldl && gcc -nostdlib -shared -fPIC -o "$B/libnil.so" "$T/nil.c" &&
+	gcc -nostdlib -o "$B/one" "$T/one.c" -L"$B" -lnil "-Wl,-rpath,$B" &&
+	gcc -O1 -fno-stack-protector -fno-builtin -nostdlib -shared -fPIC -Wl,-soname,libnil.so -o "$E/alone.so" "$T/alone.c" || die "52-code: does not build"
 cp "$A" "$B/allowed"
 cp "$E/evil.so" "$E/gconv/evil.so"
 echo 'module OSHT// INTERNAL evil 1' >"$E/gconv/gconv-modules"
@@ -54,7 +92,7 @@ for k in {1..40}; do fresh; ADDR[k]=$D; done
 	echo '  code:'
 	echo '    endpoints:'
 	printf '      - {host: "%s", port: 4000}\n' "${ADDR[@]}" "$OPEN"
-	echo "    binaries: [{path: $B/allowed}, {path: $B/dyn}, {path: $B/s.*}, {path: $B/g.sh}, {path: $(real iconv)}, {path: $(real openssl)}]"
+	echo "    binaries: [{path: $B/allowed}, {path: $B/dyn}, {path: $B/one}, {path: $B/s.*}, {path: $B/g.sh}, {path: $(real iconv)}, {path: $(real openssl)}]"
 	echo '  git:'
 	echo '    endpoints:'
 	printf '      - {host: "%s", port: 4000}\n' "${ADDR[40]}" "$OPEN"
@@ -111,6 +149,14 @@ fi
 try "strace of an allowed child" box=code layer=seccomp control="$SELF" harm="said '^traced$'" \
 	attempt="strace -o $E/trace $B/allowed probe tcp $OPEN 4000; grep -q '^connect(' $E/trace && echo traced"
 try "seccomp listener: answering an allowed program's calls" box=code layer=seccomp attempt="$A listener" harm="said ^done" control="$SELF"
+# The answers of a filter to calls that are then not made, inherited over exec.
+FILTER='.*deny_reason="tainted: started under a seccomp filter"'
+filtered() { env_ "$@"; C_LOG[N-1]+=$FILTER; }
+next; filtered "seccomp filter: an allowed program's library" "ebpf (taint)" "$A filtered library $E/alone.so $B/one"
+next; filtered "seccomp filter: an allowed script" "ebpf (taint)" "$A filtered script $E/evil.sh $B/s.sh" "$B/s.sh $OPEN"
+next; filtered "seccomp filter: of its parent" "ebpf (taint)" "$A filtered none /dev/null /bin/sh -c '$B/allowed probe tcp $D 4000; true'"
+next; try "seccomp filter: an allowed program's own" box=code layer=identity expect=allow attempt="$B/allowed filterself $D" \
+	harm="arrived tcp $D 4000" control="$SELF"
 next; no "plug-in from a writable file (dlopen)" "lsm (code)" "OSHT_D=$D $B/dyn $E/evil.so"
 C_LIMIT[N-1]=no_lsm
 next; no "code mapped from a writable file" "lsm (code)" "$B/allowed mapcode mmap $E/evil.so $D"
