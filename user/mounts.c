@@ -8,7 +8,8 @@
  *   2. a stage on /proc: the one directory that is never the source of a bind, so that covering it
  * hides nothing
  *   3. the plan's mounts, parents first; each is made detached, given its final attributes, and
- * only then attached, so that no read-only tree is writable for a moment
+ * only then attached, so that no read-only tree is writable for a moment; writable directories on
+ * the way to a read-only one are held in their places first
  *   4. our own files over the host's; then the root itself read-only
  *   5. pivot_root, and the host's tree is detached
  *
@@ -323,11 +324,57 @@ static int detached_mount(const struct builder *b, const struct plan_mount *m, m
 	}
 }
 
+/* ------------------------------------------------------------------------------ directories held --
+ */
+
+/* Makes a directory a mount point, which cannot be renamed, by a bind of itself. */
+static int hold(const struct builder *b, const char *dir)
+{
+	_cleanup_close_ int at = place(b, dir, S_IFDIR | 0755), mount = -1;
+	struct statx st;
+
+	if (at < 0)
+		return at;
+	if (statx(at, "", AT_EMPTY_PATH | AT_SYMLINK_NOFOLLOW, 0, &st) < 0)
+		return -errno;
+	if (st.stx_attributes & STATX_ATTR_MOUNT_ROOT)
+		return 0;
+	mount = open_tree(at, "", AT_EMPTY_PATH | AT_RECURSIVE | OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);
+	if (mount < 0 ||
+	    move_mount(mount, "", at, "", MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH) < 0)
+		return -errno;
+	return 0;
+}
+
+/*
+ * A mount stays with the directory that it is on, wherever that goes: were one of the directories on
+ * the way to it renamed, the sandbox could put a file of its own where the policy's path leads.  So
+ * those that it could rename are held.  Before anything is mounted below them: the bind of a
+ * directory hides what was.
+ */
+static int hold_way(const struct builder *b, const char *path)
+{
+	char dir[PATH_MAX];
+	int r = 0;
+
+	if (strlen(path) >= sizeof(dir))
+		return -ENAMETOOLONG;
+	for (const char *s = path + 1; r == 0 && (s = strchr(s, '/')); s++) {
+		snprintf(dir, sizeof(dir), "%.*s", (int)(s - path), path);
+		if (plan_must_hold(b->plan, dir))
+			r = hold(b, dir);
+	}
+	return r;
+}
+
 static int add_mount(struct builder *b, const struct plan_mount *m)
 {
 	mode_t mode;
 	_cleanup_close_ int mount = detached_mount(b, m, &mode);
-	int r = mount < 0 ? mount : attach(b, mount, m->path, mode);
+	int r = mount < 0 ? mount : hold_way(b, m->path);
+
+	if (r == 0)
+		r = attach(b, mount, m->path, mode);
 
 	if (r == 0)
 		return 0;

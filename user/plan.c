@@ -194,6 +194,24 @@ const struct plan_mount *plan_covering(const struct launch_plan *p, const char *
 	return best;
 }
 
+static bool stays_as_it_is(const struct plan_mount *m)
+{
+	return m->kind == PLAN_BIND && !(m->flags & (PLAN_RW | PLAN_SOCKET));
+}
+
+bool plan_must_hold(const struct launch_plan *p, const char *dir)
+{
+	const struct plan_mount *over = plan_covering(p, dir);
+
+	/* A mount point cannot be renamed, and what is in the root or read-only neither. */
+	if (!over || stays_as_it_is(over) || strcmp(over->path, dir) == 0)
+		return false;
+	for (size_t i = 0; i < p->nmounts; i++)
+		if (stays_as_it_is(&p->mounts[i]) && path_covers(dir, p->mounts[i].path))
+			return true;
+	return false;
+}
+
 /* The path with the first reproduced link in it replaced by its target, or NULL. */
 static char *follow_one_link(const struct launch_plan *p, const char *path)
 {

@@ -90,6 +90,9 @@ void plan_done(struct launch_plan *p);
 /* The mount that shows `path` (real path): the last one at or above it.  NULL: only the private
  * root. */
 const struct plan_mount *plan_covering(const struct launch_plan *p, const char *path);
+/* Could the sandbox rename this directory (real path), and so move what the plan shows read-only below it?  The mount
+ * would go along, and a file of the sandbox's own could take the path that a policy names. */
+bool plan_must_hold(const struct launch_plan *p, const char *dir);
 /* Is something of the host or of the sandbox visible at this path, links of the plan followed? */
 bool plan_shows(const struct launch_plan *p, const char *path);
 

@@ -5,7 +5,7 @@ B=$T/bin TMPD=$W/tmp
 mkdir -p "$B" "$TMPD"
 chown sandbox: "$TMPD"
 ADDR=() IDN=0 # addresses that only $B may reach, one for each check
-for k in {1..60}; do fresh; ADDR[k]=$D; done
+for k in {1..64}; do fresh; ADDR[k]=$D; done
 cp "$A" "$B/allowed"
 for k in 1 2 3; do cp "$A" "$B/over-$k"; done
 for k in 1 2 3; do cp "$A" "$B/alone-$k"; done
@@ -41,19 +41,37 @@ btrfs_down() {
 on_exit btrfs_down
 if WHY=$(btrfs_up 2>&1); then BTRFS=1; else echo "# identity: no btrfs, its checks are left out: $WHY"; fi
 class_down() { btrfs_down; }
+# Read-only directories below writable ones: in the workdir and, of another user, in a private home.
+nest() { # nest DIR: with an allowed program and an allowed script
+	mkdir -p "$1"
+	cp "$A" "$1/allowed"
+	cp "$B/script" "$1/script"
+	chmod 755 "$1"/*
+}
+for k in 1 2 3; do nest "$W/nest$k/a/tools"; done
+HU=osht$$ H=$T/home
+user_up "$HU" "$H"
+nest "$H/.local/share/tool"
+nest "$H/src/work/tools"
+if [ "$ENFORCED" = 1 ]; then chown -R "$HU:" "$H"; else chown -R sandbox: "$H"; fi
+chmod 755 "$H"
+chown -R sandbox: "$W"/nest?
+chmod 777 "$W/out" # both users leave results there
 {
 	echo 'network_policies:'
 	echo '  id:'
 	echo '    endpoints:'
 	printf '      - {host: "%s", port: 4000}\n' "${ADDR[@]}" "$OPEN"
-	echo "    binaries: [{path: $B/allowed}, {path: $B/over-*}, {path: $B/script}, {path: $B/envscript}, {path: $T/ovl/m/tool}, {path: $T/ovl/m/upper}, {path: $BTR/root}, {path: $BTR/sub/tool}, {path: $BTR/sub/over}, {path: $T/btr/s/tool}]"
+	echo "    binaries: [{path: $B/allowed}, {path: $B/over-*}, {path: $B/script}, {path: $B/envscript}, {path: $T/ovl/m/tool}, {path: $T/ovl/m/upper}, {path: $BTR/root}, {path: $BTR/sub/tool}, {path: $BTR/sub/over}, {path: $T/btr/s/tool}, {path: $W/nest*/a/tools/*}, {path: $H/.local/share/tool/allowed}, {path: $H/src/work/tools/allowed}]"
 	echo '  alone:'
 	echo '    endpoints:'
 	printf '      - {host: "%s", port: 4000}\n' "${ADDR[@]}" "$OPEN"
 	echo "    binaries: [{path: $B/alone-*, ancestors: false}]"
 } | policy id.yaml
 [ $BTRFS = 0 ] || BTR_SEEN=(--ro "$BTR/root" --ro "$BTR/sub" --ro "$T/btr/s" --rw "$BTR/rw")
-box id id.yaml --ro "$B" --ro "$T/ovl/m" "${BTR_SEEN[@]}"
+box id id.yaml --ro "$B" --ro "$T/ovl/m" "${BTR_SEEN[@]}" --ro "$W/nest1/a/tools" --ro "$W/nest2/a/tools" --ro "$W/nest3/a/tools"
+sed "s/: sandbox\>/: $HU/g" "$T/id.yaml" >"$T/home.yaml"
+box home home.yaml --ro "$H/.local/share/tool" --rw "$H/src/work" --ro "$H/src/work/tools"
 next() { IDN=$((IDN + 1)) D=${ADDR[IDN]}; }
 SELF="$B/allowed probe tcp $OPEN 4000"
 # no NAME TEXT: TEXT, which reaches $D, is not what the policy names.
@@ -105,6 +123,17 @@ next; no "a script named through .." "$B/../bin/script $D"
 next; no "a script through a symbolic link" "ln -s $B/script $TMPD/slink && $TMPD/slink $D"
 next; yes_ "a script with #!/usr/bin/env" "$B/envscript $D"
 next; no "its interpreter on another script with #!/usr/bin/env" "cp $B/envscript $TMPD/envscript && $TMPD/envscript $D"
+# moved NAME DIR PATH FILE BOX ARGUMENTS: DIR is moved away, and FILE takes the place of PATH, below it.
+moved() {
+	local dir=$2 path=$3 file=$4 box=$5 run=$6
+	fails "$1" "mv $dir $dir.moved && mkdir -p ${path%/*} && cp $file $path && $path $run" mounts
+	C_BOX[N-1]=$box C_CONTROL[N-1]="mkdir $dir/own && mv $dir/own $dir/own2 && rmdir $dir/own2 && $path $(sed "s/$D/$OPEN/" <<<"$run")"
+}
+next; moved "read-only in the workdir: a parent renamed" "$W/nest1" "$W/nest1/a/tools/allowed" "$A" id "probe tcp $D 4000"
+next; moved "read-only in the workdir: the one above it renamed" "$W/nest2/a" "$W/nest2/a/tools/allowed" "$A" id "probe tcp $D 4000"
+next; moved "read-only in the workdir: a script's parent renamed" "$W/nest3" "$W/nest3/a/tools/script" "$B/script" id "$D"
+next; moved "read-only in a private home: a parent renamed" "$H/.local" "$H/.local/share/tool/allowed" "$A" home "probe tcp $D 4000"
+next; moved "read-only in a workdir in a private home: its parent renamed" "$H/src" "$H/src/work/tools/allowed" "$A" home "probe tcp $D 4000"
 if [ $OVERLAY = 1 ]; then
 	next; yes_ "overlayfs: a file of the lower layer" "$T/ovl/m/tool probe tcp $D 4000"
 	next; yes_ "overlayfs: a file of the upper layer" "$T/ovl/m/upper probe tcp $D 4000"

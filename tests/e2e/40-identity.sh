@@ -9,6 +9,10 @@ probe_up
 W=$T/work
 CURL=$(real curl) PY=$(real python3) NODE=$(real node) BASH_BIN=$(real bash) ENV_BIN=$(real env)
 cp "$CURL" "$W/tool"
+HELD=$W/held
+mkdir -p "$HELD/a/tools"
+cp "$CURL" "$HELD/a/tools/tool"
+chown -R sandbox: "$HELD"
 policy p.yaml <<EOP
 network_policies:
   curl:
@@ -32,16 +36,19 @@ network_policies:
   seven:
     endpoints: [{host: seven.example.test, port: 443, protocol: rest, access: read-only}]
     binaries: [{path: $CURL}]
+  held:
+    endpoints: [{host: eight.example.test, port: 443, protocol: rest, access: read-only}]
+    binaries: [{path: $HELD/a/tools/tool}]
   forbids:
     endpoints: [{host: seven.example.test, port: 443, protocol: rest, access: read-only, deny_rules: [{path: /}]}]
     binaries: [{path: $W/boss}]
 EOP
 HOSTS=()
-for n in one two three four five six seven; do HOSTS+=(--add-host "$n.example.test:$ANY_IP"); done
-must_start i "$T/p.yaml" "${HOSTS[@]}"
+for n in one two three four five six seven eight; do HOSTS+=(--add-host "$n.example.test:$ANY_IP"); done
+must_start i "$T/p.yaml" "${HOSTS[@]}" --ro "$HELD/a/tools"
 ONE=https://one.example.test/ TWO=https://two.example.test/ THREE=https://three.example.test/
 FOUR=https://four.example.test/ FIVE=https://five.example.test/ SIX=https://six.example.test/
-SEVEN=https://seven.example.test/
+SEVEN=https://seven.example.test/ EIGHT=https://eight.example.test/
 mark access sniff
 
 # yes NAME HOST COMMAND...: allowed, and the server saw it.  no NAME COMMAND...: nothing arrived.
@@ -93,6 +100,16 @@ os.execve(os.open("$CURL", os.O_RDONLY), ["x", "-sS", "$ONE"], os.environ)
 EOP
 yes_ "by descriptor of the file itself" one python3 "$W/fdcurl.py"
 
+section "read-only below writable"
+yes_ "the tool (control)" eight "$HELD/a/tools/tool" -sS $EIGHT
+for d in "$HELD" "$HELD/a"; do
+	no_ "${d##*/} renamed, and another tool in its place" sh -c \
+		"mv $d $d.away && mkdir -p $HELD/a/tools && cp $CURL $HELD/a/tools/tool && $HELD/a/tools/tool -sS $EIGHT"
+	check "${d##*/}: busy" all rc_not\ 0 'out_has "Device or resource busy"'
+done
+sbsh i "cd $HELD && echo x >f && mkdir d && mv f d/g && ln d/g h && mv h a/ && cat a/h && rm -r d a/h && ls"
+check "directories on the way are written as others" says '^a$'
+
 section "scripts"
 GETPY="import sys, urllib.request as u; print(u.urlopen(sys.argv[1]).read().decode())"
 printf '#!%s\n%s\n' "$PY" "$GETPY" >"$W/agent.py"
@@ -129,6 +146,27 @@ for v in LD_PRELOAD LD_LIBRARY_PATH LD_AUDIT GCONV_PATH OPENSSL_CONF; do
 done
 no_ "a child of a tainted program" env LD_LIBRARY_PATH=/nonexistent sh -c "env -u LD_LIBRARY_PATH curl -sS $ONE; true"
 yes_ "allow_tainted" six env LD_LIBRARY_PATH=/nonexistent curl -sS $SIX
+cat >"$W/filtered.py" <<EOP
+import ctypes, os, struct, sys
+def filter():
+    """One that lets all pass."""
+    c = ctypes.CDLL(None, use_errno=True)
+    code = ctypes.create_string_buffer(struct.pack("=HBBI", 6, 0, 0, 0x7fff0000), 8)
+    prog = ctypes.create_string_buffer(struct.pack("@HP", 1, ctypes.addressof(code)))
+    for args in ((38, 1, 0, 0, 0), (22, 2, prog, 0, 0)):
+        if c.prctl(*args): raise OSError(ctypes.get_errno(), "prctl")
+if __name__ == "__main__":
+    filter()
+    os.execvp(sys.argv[1], sys.argv[1:])
+EOP
+no_ "a seccomp filter from before its exec" python3 "$W/filtered.py" curl -sS $ONE
+check "a seccomp filter: in the log" logged i 'deny_reason="tainted: started under a seccomp filter"'
+no_ "a child of a program under such a filter" python3 "$W/filtered.py" sh -c "curl -sS $ONE; true"
+yes_ "a seccomp filter: allow_tainted" six python3 "$W/filtered.py" curl -sS $SIX
+printf '#!%s\nimport sys; sys.path.insert(0, "%s")\nimport filtered, urllib.request as u\nfiltered.filter()\nprint(u.urlopen(sys.argv[1]).read().decode())\n' \
+	"$PY" "$W" >"$W/t" && mv "$W/agent.py" "$W/agent.kept" && mv "$W/t" "$W/agent.py" && chmod 755 "$W/agent.py"
+yes_ "a seccomp filter of its own, made after its exec" two "$W/agent.py" $TWO
+mv "$W/agent.kept" "$W/agent.py"
 no_ "interpreter variables take the script's part away" env PYTHONPATH=/tmp "$W/agent.py" $TWO
 no_ "NODE_OPTIONS as well" env NODE_OPTIONS=--no-warnings "$W/agent.js" $TWO
 yes_ "PYTHONPATH does not touch other binaries (control)" one env PYTHONPATH=/tmp curl -sS $ONE

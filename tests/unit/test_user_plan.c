@@ -485,6 +485,46 @@ static void other_meaning(void **state)
 	}
 }
 
+/* Directories on the way to something read-only, where the sandbox could rename them. */
+static void held(void **state)
+{
+	struct plan_mount mounts[] = {
+		{PLAN_TMPFS, 0, (char *)"/dev"},
+		{PLAN_BIND, PLAN_DEVICE, (char *)"/dev/urandom"},
+		{PLAN_HOME, PLAN_RW, (char *)"/home/u"},
+		{PLAN_BIND, PLAN_RW, (char *)"/home/u/a/cache"},
+		{PLAN_BIND, PLAN_SOCKET, (char *)"/home/u/run/s"},
+		{PLAN_BIND, PLAN_RW, (char *)"/home/u/src/work"},
+		{PLAN_BIND, 0, (char *)"/home/u/src/work/a/b/tools"},
+		{PLAN_BIND, 0, (char *)"/usr"},
+		{PLAN_BIND, PLAN_RW, (char *)"/usr/rw"},
+		{PLAN_BIND, 0, (char *)"/usr/rw/x/ro"},
+	};
+	const struct launch_plan p = {.mounts = mounts, .nmounts = ARRAY_LEN(mounts)};
+	static const char *const yes[] = {"/home/u/src", "/home/u/src/work/a", "/home/u/src/work/a/b", "/usr/rw/x"};
+	static const char *const no[] = {"/dev",
+					 "/home",
+					 "/home/u",
+					 "/home/u/a",
+					 "/home/u/a/cache",
+					 "/home/u/run",
+					 "/home/u/sr",
+					 "/home/u/src/work",
+					 "/home/u/src/work/a/b/tools",
+					 "/home/u/src/work/a/b/tools/x",
+					 "/home/u/src/work/b",
+					 "/usr",
+					 "/usr/rw"};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(yes); i++)
+		if (!plan_must_hold(&p, yes[i]))
+			fail_msg("%s is not held", yes[i]);
+	for (size_t i = 0; i < ARRAY_LEN(no); i++)
+		if (plan_must_hold(&p, no[i]))
+			fail_msg("%s is held", no[i]);
+}
+
 #define WITH_HOST(fn) cmocka_unit_test_setup_teardown(fn, setup, teardown)
 
 int main(void)
@@ -504,6 +544,7 @@ int main(void)
 		WITH_HOST(root_not_writable),
 		WITH_HOST(round_trip),
 		WITH_HOST(damage),
+		cmocka_unit_test(held),
 		cmocka_unit_test(same_meaning),
 		cmocka_unit_test(other_meaning),
 	};
