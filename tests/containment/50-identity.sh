@@ -127,7 +127,7 @@ next; no "its interpreter on another script with #!/usr/bin/env" "cp $B/envscrip
 moved() {
 	local dir=$2 path=$3 file=$4 box=$5 run=$6
 	fails "$1" "mv $dir $dir.moved && mkdir -p ${path%/*} && cp $file $path && $path $run" mounts
-	C_BOX[N-1]=$box C_CONTROL[N-1]="mkdir $dir/own && mv $dir/own $dir/own2 && rmdir $dir/own2 && $path $(sed "s/$D/$OPEN/" <<<"$run")"
+	C_BOX[N-1]=$box C_TRIED[N-1]="said 'resource busy'" C_CONTROL[N-1]="mkdir $dir/own && mv $dir/own $dir/own2 && rmdir $dir/own2 && $path $(sed "s/$D/$OPEN/" <<<"$run")"
 }
 next; moved "read-only in the workdir: a parent renamed" "$W/nest1" "$W/nest1/a/tools/allowed" "$A" id "probe tcp $D 4000"
 next; moved "read-only in the workdir: the one above it renamed" "$W/nest2/a" "$W/nest2/a/tools/allowed" "$A" id "probe tcp $D 4000"

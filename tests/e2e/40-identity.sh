@@ -167,6 +167,16 @@ printf '#!%s\nimport sys; sys.path.insert(0, "%s")\nimport filtered, urllib.requ
 	"$PY" "$W" >"$W/t" && mv "$W/agent.py" "$W/agent.kept" && mv "$W/t" "$W/agent.py" && chmod 755 "$W/agent.py"
 yes_ "a seccomp filter of its own, made after its exec" two "$W/agent.py" $TWO
 mv "$W/agent.kept" "$W/agent.py"
+PLAIN=("${OSHC[@]}")
+OSHC=("${INC[@]}" python3 "$W/filtered.py" "$OSH")
+must_start f "$T/p.yaml" "${HOSTS[@]}"
+OSHC=("${PLAIN[@]}")
+mark access
+sb f curl -sS $ONE
+check "a sandbox that is started under a seccomp filter: nobody is tainted by that one" all 'rc_is 0' 'came access "one\.example\.test \"GET"'
+mark access sniff
+sb f python3 "$W/filtered.py" curl -sS $ONE
+check "and by one more: denied" all 'came_not sniff "^tcp .* $ANY_IP 443"' 'came_not access "example.test"'
 no_ "interpreter variables take the script's part away" env PYTHONPATH=/tmp "$W/agent.py" $TWO
 no_ "NODE_OPTIONS as well" env NODE_OPTIONS=--no-warnings "$W/agent.js" $TWO
 yes_ "PYTHONPATH does not touch other binaries (control)" one env PYTHONPATH=/tmp curl -sS $ONE
