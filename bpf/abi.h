@@ -371,7 +371,8 @@ struct osh_sock {
 	__u32 pad2;
 	__u8 peer_addr[16];
 	struct osh_flow_key key;
-	struct osh_flow flow; /* gen 0: none.  kind OSH_FLOW_NATIVE: dst.addr is the real address dialled */
+	struct osh_flow flow; /* kind OSH_FLOW_NATIVE: dst.addr is the real address dialled.  gen 0: none that a
+				 policy admitted; on loopback (OSH_FLOW_NATIVE), or to the resolver */
 };
 _Static_assert(sizeof(struct osh_sock) == 200, "abi");
 
@@ -397,7 +398,7 @@ enum osh_reason {
 	OSH_R_ADDRESS,	      /* "address not allowed (ADDRESS: CLASS)" (event.aux: enum osh_addr_class) */
 	OSH_R_PROTOCOL,	      /* "protocol not allowed (PROTO)" (event.proto, event.aux: socket type; for
 				 OSH_EV_SOCKET OSH_SOCKET_AUX) */
-	OSH_R_HOST_LOOPBACK,  /* "loopback service of the host" */
+	OSH_R_HOST_LOOPBACK,  /* "loopback service of the host": asked for, or met at a packet */
 	OSH_R_NO_POLICY,      /* no policy loaded yet: "no policy loaded" */
 	OSH_R_BIND,	      /* "port reserved by the host" */
 	OSH_R_SOCKOPT,	      /* "socket option not allowed (N)": aux the option, proto the level */

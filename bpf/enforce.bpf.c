@@ -12,8 +12,10 @@
  *   cgroup/sock_release                agent            table entries go
  *   cgroup/setsockopt                  agent            SO_REUSEPORT refused
  *   cgroup/bind4, bind6                agent            ports of the host's listeners refused
- *   cgroup_skb/ingress                 agent            nothing from outside but answers to our own connects
- *   cgroup_skb/egress                  agent            what leaves is what was decided
+ *   cgroup_skb/ingress                 agent            nothing from outside but answers to our own connects; on
+ *                                                       loopback answers only from who may be asked
+ *   cgroup_skb/egress                  agent            what leaves is what was decided; on loopback it meets a socket
+ *                                                       of the sandbox or of its proxy
  *   sockops                            agent            hand-off of the flow record before the SYN leaves
  *   sockops                            proxy            the record moves to the accepted socket
  *   cgroup_skb/ingress                 proxy            who asks the resolver
@@ -44,7 +46,6 @@
 #define ECONNREFUSED 111
 #define DNS_PORT 53
 #define IFINDEX_LO 1
-#define IPPROTO_ICMPV6 58
 #define PIN_RETRY_S 30
 #define TCP_FLAG_SYN 0x02
 #define TCP_FLAG_ACK 0x10
@@ -411,9 +412,9 @@ __noinline int allow_event(struct osh_proc *r, const struct osh_flow *f)
 	return 0;
 }
 
-/* A connection that was admitted and then stopped at the packet: who it was stands in the flow, for the caller may be
- * anybody by then (a timer sends a SYN again). */
-__noinline int stopped_event(const struct osh_flow *f)
+/* What was admitted and then stopped at the packet: who it was stands in the flow, for the caller may be anybody by then
+ * (a timer sends a SYN again). */
+__noinline int stopped_event(const struct osh_flow *f, __u32 reason, __u32 proto)
 {
 	__u64 now = bpf_ktime_get_boot_ns();
 	struct osh_event *e;
@@ -434,8 +435,11 @@ __noinline int stopped_event(const struct osh_flow *f)
 		return 0;
 	}
 	allow_fill(e, now, f);
+	if (!f->gen)
+		e->gen = OSH_CURRENT_GEN(current_load());
 	e->action = OSH_DENY;
-	e->reason = OSH_R_HOST_LOOPBACK;
+	e->reason = reason;
+	e->proto = proto;
 	e->verdict = 0;
 	event_submit(e);
 	return 0;
@@ -537,6 +541,7 @@ static __always_inline int pin_choose(struct osh_name *n, __u32 name, bool v6, _
 	return c.chosen;
 }
 
+/* cur 0: connections on loopback, which no policy has judged. */
 static __always_inline void flow_fill(struct osh_sock *st, const struct osh_proc *r, __u32 tgid, __u64 cur,
 				      const struct osh_dst *d, __u32 kind, __u64 cookie)
 {
@@ -630,6 +635,8 @@ static __always_inline int to_resolver_udp(struct bpf_sock_addr *ctx, bool v6, s
 	st->flow.gen = 0;
 	st->flow.kind = OSH_FLOW_DNS;
 	st->flow.pid = tgid;
+	st->flow.uid = (__u32)bpf_get_current_uid_gid();
+	st->flow.dst = *d;
 	st->flow.cookie = r != NULL;
 	if (r)
 		st->flow.id = r->id;
@@ -668,9 +675,11 @@ static __always_inline void loopback_explicit(struct bpf_sock_addr *ctx, bool v6
 	dst_write(ctx, v6, d->family, d->addr, d->port);
 }
 
-static __always_inline int loopback(struct bpf_sock_addr *ctx, bool v6, __u64 cur, struct osh_dst *d)
+static __always_inline int loopback(struct bpf_sock_addr *ctx, bool v6, struct osh_sock *st, const struct osh_proc *r,
+				    __u32 tgid, __u64 cur, struct osh_dst *d, __u64 cookie)
 {
 	loopback_explicit(ctx, v6, d);
+	flow_fill(st, r, tgid, 0, d, OSH_FLOW_NATIVE, cookie);
 	switch (listener_at(ctx, d)) {
 	case LISTENER_OURS:
 		return 1;
@@ -712,13 +721,8 @@ static __always_inline int on_connect(struct bpf_sock_addr *ctx, bool v6)
 	}
 	if (!d.name_addr) {
 		cls = class_of(&d);
-		if (is_loopback(&d) || is_host_addr(&d)) {
-			st->has_peer = 0;
-			st->has_flow = 0;
-			st->pin_name = 0;
-			st->flow.gen = 0;
-			return loopback(ctx, v6, cur, &d);
-		}
+		if (is_loopback(&d) || is_host_addr(&d))
+			return loopback(ctx, v6, st, r, tgid, cur, &d, cookie);
 		if (OSH_ADDR_NEVER(cls))
 			return deny(OSH_EV_CONNECT, OSH_R_ADDRESS, cls, IPPROTO_TCP, cur, &d);
 	} else if (!bpf_map_lookup_elem(&names, &d.name_addr)) {
@@ -934,23 +938,163 @@ static __always_inline __u32 tcp_offset(const __u8 *p, const __u8 *end)
 	return p[0] >> 4 == 6 && p[6] == IPPROTO_TCP ? 40 : 0;
 }
 
+enum peer { PEER_NONE, PEER_SANDBOX, PEER_PROXY, PEER_FOREIGN };
+
+#define LOOK_SENDER 1u /* of a packet that came; else the receiver of one that goes */
+#define LOOK_SYN 2u
+
+static __always_inline struct bpf_sock *peer_look(struct __sk_buff *skb, struct bpf_sock_tuple *t, __u32 size, bool udp)
+{
+	return udp ? bpf_sk_lookup_udp(skb, t, size, BPF_F_CURRENT_NETNS, 0)
+		   : bpf_sk_lookup_tcp(skb, t, size, BPF_F_CURRENT_NETNS, 0);
+}
+
+static __always_inline void tuple_turn4(struct bpf_sock_tuple *t)
+{
+	__be32 a = t->ipv4.saddr;
+	__be16 port = t->ipv4.sport;
+
+	t->ipv4.saddr = t->ipv4.daddr;
+	t->ipv4.daddr = a;
+	t->ipv4.sport = t->ipv4.dport;
+	t->ipv4.dport = port;
+}
+
+static __always_inline void tuple_turn6(struct bpf_sock_tuple *t)
+{
+	__be16 port = t->ipv6.sport;
+	__be32 a;
+
+	for (int i = 0; i < 4; i++) {
+		a = t->ipv6.saddr[i];
+		t->ipv6.saddr[i] = t->ipv6.daddr[i];
+		t->ipv6.daddr[i] = a;
+	}
+	t->ipv6.sport = t->ipv6.dport;
+	t->ipv6.dport = port;
+}
+
+/* Source, destination and ports lie in a tuple as in a packet without options.  It is copied whole and turned on the stack:
+ * the verifier of 6.1 takes no computed offset into a packet. */
+#define TUPLE_COPIED(t) asm volatile("" : : "r"(t) : "memory")
+
+/* enum peer: whose socket is at the other end of a TCP segment or UDP datagram on loopback.  The whole tuple is looked
+ * up, so that a connected socket and a half-open connection are found as the kernel finds them; a request for a
+ * connection counts as its listener.  What listeners of the supervisor accept has their mark; what the sandbox's accept
+ * has their cgroup. */
+__noinline int peer_of(struct __sk_buff *skb, __u32 look)
+{
+	const __u8 *p = (void *)(long)skb->data, *end = (void *)(long)skb->data_end;
+	struct bpf_sock_tuple t = {};
+	__u32 size = sizeof(t.ipv4), *tag;
+	int ret = PEER_FOREIGN;
+	struct bpf_sock *sk;
+	bool udp;
+
+	if (p + 28 > end)
+		return PEER_FOREIGN;
+	if (p[0] == 0x45) {
+		udp = p[9] == IPPROTO_UDP;
+		if (!udp && p[9] != IPPROTO_TCP)
+			return PEER_FOREIGN;
+		t.ipv4 = *(const __typeof__(t.ipv4) *)(p + 12);
+		TUPLE_COPIED(&t);
+		if (look & LOOK_SENDER)
+			tuple_turn4(&t);
+	} else {
+		if (p[0] >> 4 != 6 || p + 48 > end)
+			return PEER_FOREIGN;
+		udp = p[6] == IPPROTO_UDP;
+		if (!udp && p[6] != IPPROTO_TCP)
+			return PEER_FOREIGN;
+		size = sizeof(t.ipv6);
+		t.ipv6 = *(const __typeof__(t.ipv6) *)(p + 8);
+		TUPLE_COPIED(&t);
+		if (look & LOOK_SENDER)
+			tuple_turn6(&t);
+	}
+	sk = peer_look(skb, &t, size, udp);
+	if (!sk && (look & LOOK_SYN)) {
+		/* Nobody, or the TIME_WAIT of an earlier connection from this port, behind which the listener gets it. */
+		if (size == sizeof(t.ipv4))
+			t.ipv4.sport = 0;
+		else
+			t.ipv6.sport = 0;
+		sk = peer_look(skb, &t, size, udp);
+	}
+	if (!sk)
+		return PEER_NONE;
+	tag = bpf_sk_storage_get(&listeners, sk, NULL, 0);
+	if (tag && *tag == cfg_tag)
+		ret = PEER_PROXY;
+	else if (bpf_sk_ancestor_cgroup_id(sk, (int)cfg_level) == cfg_cgroup)
+		ret = PEER_SANDBOX;
+	bpf_sk_release(sk);
+	return ret;
+}
+
+static __always_inline int peer_wanted(const struct osh_sock *st)
+{
+	return st->flow.kind == OSH_FLOW_NATIVE ? PEER_SANDBOX : PEER_PROXY;
+}
+
+static __always_inline bool peer_refuse(const struct osh_sock *st, int peer, __u32 proto)
+{
+	if (peer_wanted(st) == PEER_PROXY)
+		stopped_event(&st->flow, OSH_R_NO_PROXY, proto);
+	else if (peer != PEER_NONE)
+		stopped_event(&st->flow, OSH_R_HOST_LOOPBACK, proto);
+	return false;
+}
+
+/* On loopback, an answer to a SYN, and any datagram to a socket that asks the resolver: from who may be asked.  Other
+ * packets belong to a connection that was answered so, or to one that the sender began. */
+static __always_inline bool answer_admitted(struct __sk_buff *skb)
+{
+	struct bpf_sock *sk = skb->sk;
+	const struct osh_sock *st;
+	__u32 proto;
+	int peer;
+
+	if (sk)
+		sk = bpf_sk_fullsock(sk);
+	if (!sk)
+		return false;
+	proto = *(volatile __u32 *)&sk->protocol; /* as a whole, for the verifier */
+	st = sock_of(sk);
+	if (!st || (proto == IPPROTO_UDP && st->flow.kind != OSH_FLOW_DNS))
+		return true;
+	peer = peer_of(skb, LOOK_SENDER);
+	return peer == peer_wanted(st) || peer_refuse(st, peer, proto);
+}
+
 /* From outside only what answers our own connections: no bare SYN, no datagram.  Runs for every packet: read in place,
  * the headers are in the linear part once TCP has accepted them. */
 SEC("cgroup_skb/ingress")
 int agent_ingress(struct __sk_buff *skb)
 {
 	const __u8 *p = (void *)(long)skb->data, *end = (void *)(long)skb->data_end, *tcp;
+	const bool lo = skb->ifindex == IFINDEX_LO;
 	__u64 off;
+	__u8 flags;
 
-	if (skb->ifindex == IFINDEX_LO)
-		return 1;
 	off = tcp_offset(p, end);
 	asm volatile("%[off] &= 63" : [off] "+r"(off)); /* the verifier wants to see the bound */
 	tcp = p + off;
-	if (off && tcp + 14 <= end && (tcp[13] & (TCP_FLAG_SYN | TCP_FLAG_ACK)) != TCP_FLAG_SYN)
+	if (off && tcp + 14 <= end) {
+		flags = tcp[13] & (TCP_FLAG_SYN | TCP_FLAG_ACK);
+		if (flags != (lo ? TCP_FLAG_SYN | TCP_FLAG_ACK : TCP_FLAG_SYN))
+			return 1;
+	}
+	if (lo && answer_admitted(skb))
 		return 1;
 	stat_inc(OSH_STAT_INBOUND);
 	return 0;
+}
+
+static __always_inline bool bare_syn(const __u8 *tcp)
+{
+	return (tcp[13] & (TCP_FLAG_SYN | TCP_FLAG_ACK)) == TCP_FLAG_SYN;
 }
 
 /* The last look, at the packet itself: nothing leaves the host but TCP of connections that the connect hook has sent to
@@ -975,34 +1119,43 @@ static __always_inline bool syn_admitted(struct __sk_buff *skb, const __u8 *p, c
 	return !v6 || (want[1] == have[1] && want[2] == have[2] && want[3] == have[3]);
 }
 
-static __always_inline bool bare_syn(const __u8 *tcp)
-{
-	return (tcp[13] & (TCP_FLAG_SYN | TCP_FLAG_ACK)) == TCP_FLAG_SYN;
-}
-
-/* On loopback a connection that was admitted to an address outside has met the host itself: an address that is not in
- * host_addrs (newer than the supervisor's last look, or made local by a route), or a redirection. */
-static __always_inline bool loopback_admitted(struct __sk_buff *skb)
+/*
+ * On loopback each packet is asked about again, not only the connect(): what was a listener of the sandbox or of the
+ * proxy then may be the host's when a SYN is sent again, when a connected datagram socket sends, or when the other end of
+ * a connection has gone without a word (an acknowledgement with a SYN cookie opens a connection to a listener that never
+ * saw its SYN).  Packets of connections to outside do not come here, unless they have met the host itself: an address
+ * that is not in host_addrs (newer than the supervisor's last look, or made local by a route), or a redirection.
+ *
+ * A SYN finds its listener, or does not go; what follows it may also find nobody, and then gets the kernel's reset.  A
+ * SYN with data is stopped: the kernel sends it again without, at once.
+ */
+static __always_inline bool loopback_admitted(struct __sk_buff *skb, bool udp, bool syn, bool data)
 {
 	struct bpf_sock *sk = skb->sk;
 	const struct osh_sock *st;
+	int peer = PEER_FOREIGN;
 
 	if (sk)
 		sk = bpf_sk_fullsock(sk);
 	st = sock_of(sk);
-	if (!st)
+	if (!st) /* accepted: who it talks to came to it */
+		return sk && !udp && !syn;
+	if (syn && data)
 		return false;
-	if (!st->flow.gen || st->flow.kind != OSH_FLOW_NATIVE)
-		return true;
-	stopped_event(&st->flow);
-	return false;
+	if (!st->flow.gen || st->flow.kind != OSH_FLOW_NATIVE) {
+		peer = peer_of(skb, syn ? LOOK_SYN : 0);
+		if (peer == peer_wanted(st) || (peer == PEER_NONE && !syn && !udp))
+			return true;
+	}
+	return peer_refuse(st, peer, udp ? IPPROTO_UDP : IPPROTO_TCP);
 }
 
 SEC("cgroup_skb/egress")
 int agent_egress(struct __sk_buff *skb)
 {
 	const __u8 *p = (void *)(long)skb->data, *end = (void *)(long)skb->data_end, *tcp;
-	bool v6;
+	const bool lo = skb->ifindex == IFINDEX_LO;
+	bool v6, syn, data;
 
 	if (p + 28 > end)
 		goto drop;
@@ -1012,15 +1165,21 @@ int agent_egress(struct __sk_buff *skb)
 	if (v6 && p + 48 > end)
 		goto drop;
 	if ((v6 ? p[6] : p[9]) != IPPROTO_TCP) {
-		if (skb->ifindex == IFINDEX_LO && (!v6 || p[6] == IPPROTO_UDP || p[6] == IPPROTO_ICMPV6))
+		if (lo && (v6 ? p[6] : p[9]) == IPPROTO_UDP && loopback_admitted(skb, true, false, false))
 			return 1;
 		goto drop;
 	}
 	tcp = p + (v6 ? 40 : 20);
 	if (tcp + 14 > end)
 		goto drop;
-	if (!bare_syn(tcp) || (skb->ifindex == IFINDEX_LO ? loopback_admitted(skb) : syn_admitted(skb, p, end, tcp, v6)))
+	syn = bare_syn(tcp);
+	data = skb->len > (v6 ? 40u : 20u) + (tcp[12] >> 4) * 4u;
+	if (!lo) {
+		if (!syn || syn_admitted(skb, p, end, tcp, v6))
+			return 1;
+	} else if ((tcp[13] & TCP_FLAG_SYN && !syn) || loopback_admitted(skb, false, syn, data)) {
 		return 1;
+	}
 drop:
 	stat_inc(OSH_STAT_OUTBOUND);
 	return 0;

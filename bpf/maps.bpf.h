@@ -83,11 +83,11 @@ struct {
 	__type(value, struct osh_flow);
 } accepted SEC(".maps");
 
-/* Set by the supervisor on the listeners of proxy and resolver: nothing is turned to a port that somebody else has taken
- * after their death. */
+/* Set by the supervisor on the listeners of proxy and resolver, and passed on to what they accept: nothing is turned to a
+ * port that somebody else has taken after their death, and no packet goes there. */
 struct {
 	__uint(type, BPF_MAP_TYPE_SK_STORAGE);
-	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__uint(map_flags, BPF_F_NO_PREALLOC | BPF_F_CLONE);
 	__type(key, int);
 	__type(value, __u32);
 } listeners SEC(".maps");

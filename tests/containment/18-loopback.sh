@@ -13,9 +13,17 @@ box b all.yaml
 box c all.yaml
 : >"$T/log/hostd.log" >"$T/log/other.log"
 cp "$DIR/hostd.py" "$T/hostd.py" # where any user may read it
+# HOW ADDRESS: the sandbox has a listener there; when that is gone, a service of the host takes the port.
+OUTLIVE=("deferred 127.0.0.1" "deferred ::1" "deferred ::ffff:127.0.0.1" "deferred $C_IP" "deferred $C_IP6" "syn 127.0.0.1" "syn ::1"
+	"syn ::ffff:127.0.0.1" "syn $C_IP" "syn $C_IP6" "udp 127.0.0.1" "udp ::1" "udp $C_IP")
+AFTER=() p=6041
+for h in "${OUTLIVE[@]}"; do
+	case $h in udp*) k=udp ;; *) k=tcp ;; esac
+	AFTER+=("after:$W/own.$p:$k:${h#* }:$p") p=$((p + 1))
+done
 "${INC[@]}" "${AS_USER[@]}" python3 "$T/hostd.py" tcp:127.0.0.1:6001 tcp:127.0.0.1:6002 tcp:::1:6003 tcp:::1:6004 "tcp:$C_IP:6005" \
 	"tcp:$C_IP6:6006" $(printf 'tcp:::%s ' :{6007..6022}) udp:127.0.0.1:6023 udp:::1:6024 "udp:$C_IP:6025" "udp:$C_IP6:6026" \
-	share:127.0.0.1:6027 "share::::6028" >"$T/log/hostd.log" 2>"$T/log/hostd.err" </dev/null &
+	share:127.0.0.1:6027 "share::::6028" "${AFTER[@]}" >"$T/log/hostd.log" 2>"$T/log/hostd.err" </dev/null &
 HOSTD=$!
 on_exit "stop $HOSTD"
 until_true 10 grep -q ready "$T/log/hostd.log" || die "host services: $(cat "$T/log/hostd.err")"
@@ -61,6 +69,36 @@ for a in 127.0.0.1 ::1 "$C_IP" "$C_IP6"; do
 	try "$a, UDP" layer=ebpf box=b attempt="$A probe udp $a $p" harm="hit udp $p" control="$A probe dns 8.8.8.8 direct.example.test" \
 		log="action=deny dst_host=$a dst_port=$p binary=$A deny_reason=\"protocol not allowed \(udp\)\""
 done
+# What was decided for a listener of the sandbox's own, and gets to the host's that has its port by then.
+taken() { [ -e "$W/own.$1.taken" ]; }
+logged_late() { log_lines b; grep -qE -- "$1" "$T/log/box.b"; }
+p=6041
+for h in "${OUTLIVE[@]}"; do
+	how=${h% *} a=${h#* } k=tcp t="taken $p"
+	case $how in
+	deferred) n="connect() put off" ;;
+	syn)
+		n="SYN sent again"
+		# shellcheck disable=SC2059
+		t+=" && until_true 3 logged_late '$(printf "$LOG" "${a#::ffff:}" "$p" "$A")'" # as often as it was sent
+		;;
+	udp) n="connected socket, UDP" k=udp ;;
+	esac
+	try "$a, own listener gone, $n" layer=ebpf box=b attempt="$A outlive $how $a $p $W/own.$p $W/own.$p.taken" harm="hit $k $p" \
+		control="$A inside 127.0.0.1 127.0.0.1" tried="$t"
+	p=$((p + 1))
+done
+# Answers of a host process to a socket that asks the resolver.
+forge() { # forge FILE
+	{ until_true $((ATTEMPT_S * PATIENCE)) test -e "$1" &&
+		inc python3 -c "import socket; socket.socket(socket.AF_INET, socket.SOCK_DGRAM).sendto(b'forged', ('127.0.0.1', $(cat "$1")))" &&
+		: >"$1.sent"; } </dev/null >/dev/null 2>&1 &
+}
+SERVER=8.8.8.8
+[ "$ENFORCED" = 1 ] || SERVER=$S_IP
+try "a name server's answer from a service of the host" layer=ebpf box=b before="forge '$W/own.forged'" \
+	attempt="$A forged $SERVER $W/own.forged" harm="said '^got forged'" control="$A probe dns 8.8.8.8 direct.example.test" \
+	tried="said ^asked && [ -e '$W/own.forged.sent' ]"
 # A group of listeners shared with a host process: connections meant for the host's would come here, and the other way.
 share() { # share NAME ADDRESS PORT CONNECT-TO
 	local before="for i in \$(seq 60); do inc python3 -c 'import socket; socket.create_connection((\"$4\", $3), 1).send(b\"x\")'; sleep 0.03; done >/dev/null 2>&1 &"
@@ -86,4 +124,7 @@ for a in 127.0.0.1 ::1 "$C_IP"; do
 	try "another sandbox's listener, $a" layer=ebpf box=b attempt="$A connect $a $p" harm="grep -qx 'hit tcp $p' '$T/log/other.log'" \
 		control="$A inside $a $a" log="$(printf "$LOG" "$a" "$p" "$A")"
 done
-class_down() { stop "$HOSTD" "$OTHER_PID"; }
+class_down() {
+	stop "$HOSTD" "$OTHER_PID"
+	rm -f "$W"/own.*
+}

@@ -18,7 +18,7 @@ web_up plain:8080
 HOLDER=''
 class_down() {
 	stop "$WEB" ${HOLDER:+"$HOLDER"}
-	rm -rf "$T/web" "$GO"
+	rm -rf "$T/web" "$GO" "$W"/port.*
 	inc sysctl -qw "net.ipv4.ip_local_port_range=$PORT_RANGE"
 	JOBS=$JOBS_WERE ATTEMPT_S=8
 }
@@ -100,6 +100,17 @@ thief ":: chosen by the kernel, for IPv6" "unbound ::" "$P6" "$ASKS6"
 thief "the resolver's, 127.0.0.1" "udp 127.0.0.1" "$PU" "$ASKSU"
 thief "the resolver's, 0.0.0.0, SO_REUSEPORT" "udpreuseport 0.0.0.0" "$PU" "$ASKSU"
 thief "the resolver's, chosen by the kernel" "udpchosen 0.0.0.0" "$PU" "$ASKSU"
+# And a process outside, for whom no port is closed: what was connected to the resolver goes on asking.
+[ "$ENFORCED" = 1 ] || PU=40041 # inside, others want that one
+outside() {
+	"${INC[@]}" "${AS_USER[@]}" "$A" usurp udp 127.0.0.1 "$PU" "$GO" "$W/port.turn" "$WINDOW" </dev/null >"$T/log/usurp.out" 2>&1
+	: >"$W/port.over"
+}
+THIEF+=("$N")
+try "after the proxy's death: the resolver's, a process outside" box=dead control_in=live layer=ebpf before="outside & on_exit 'stop \$!'" \
+	attempt="$F/allowed trust held $VU $([ "$ENFORCED" = 1 ] && echo 53 || echo "$PU") & while [ ! -e $W/port.over ]; do sleep 0.1; done; kill \$!" \
+	harm="over; grep -q ^accepted '$T/log/usurp.out'" tried="grep -qx 'bound $PU' '$T/log/usurp.out'" \
+	control="$A inside 127.0.0.1 127.0.0.1 && $F/allowed trust held 8.8.8.8 53 >$W/port.held & sleep 0.1; until grep -q served $W/port.held; do sleep 0.05; done; kill \$!"
 
 # While they live: the port itself is the harm.
 for k in "tcp 127.0.0.1" "tcp 0.0.0.0" "tcp ::" "reuseport 127.0.0.1" "udp 127.0.0.1" "udpreuseport 0.0.0.0"; do
