@@ -10,7 +10,7 @@
  *   cgroup/getpeername4, getpeername6  agent            programs see the address that they asked for
  *   cgroup/sock_create                 agent            TCP and UDP only; tags the socket
  *   cgroup/sock_release                agent            table entries go
- *   cgroup/setsockopt                  agent            SO_REUSEPORT refused
+ *   cgroup/setsockopt                  agent            SO_REUSEPORT refused; a connect() is not put off
  *   cgroup/bind4, bind6                agent            ports of the host's listeners refused
  *   cgroup_skb/ingress                 agent            nothing from outside but answers to our own connects; on
  *                                                       loopback answers only from who may be asked
@@ -42,7 +42,9 @@
 #define SOL_SOCKET 1
 #define SOL_IP 0
 #define SOL_IPV6 41
+#define SOL_TCP 6
 #define SO_REUSEPORT 15
+#define TCP_FASTOPEN_CONNECT 30
 #define ECONNREFUSED 111
 #define DNS_PORT 53
 #define IFINDEX_LO 1
@@ -885,7 +887,10 @@ static __always_inline bool steers(int level, int name)
 
 /* A group of SO_REUSEPORT shared with a host process would pass the look-up of a listener and then receive
  * connections of the sandbox: refused.  On datagram sockets programs set it out of habit and die when they cannot
- * (dig): there it is answered with success and has no effect. */
+ * (dig): there it is answered with success and has no effect.
+ *
+ * The same for TCP_FASTOPEN_CONNECT: it puts the SYN off until there is data, so that a decision would be carried out
+ * any time later, and the kernel keeps it put off when the socket is destroyed by a reload in between. */
 SEC("cgroup/setsockopt")
 int agent_setsockopt(struct bpf_sockopt *ctx)
 {
@@ -895,6 +900,10 @@ int agent_setsockopt(struct bpf_sockopt *ctx)
 			return 1;
 		}
 		return deny(OSH_EV_SOCKOPT, OSH_R_SOCKOPT, SO_REUSEPORT, SOL_SOCKET, current_load(), NULL);
+	}
+	if (ctx->level == SOL_TCP && ctx->optname == TCP_FASTOPEN_CONNECT) {
+		ctx->optlen = -1;
+		return 1;
 	}
 	if (steers(ctx->level, ctx->optname))
 		return deny(OSH_EV_SOCKOPT, OSH_R_SOCKOPT, (__u32)ctx->optname, (__u32)ctx->level, current_load(), NULL);
@@ -1099,8 +1108,10 @@ static __always_inline bool bare_syn(const __u8 *tcp)
 
 /* The last look, at the packet itself: nothing leaves the host but TCP of connections that the connect hook has sent to
  * this very address, without IP options and extension headers.  A SYN is compared with the record on its socket; what
- * follows a SYN belongs to it. */
-static __always_inline bool syn_admitted(struct __sk_buff *skb, const __u8 *p, const __u8 *end, const __u8 *tcp, bool v6)
+ * follows a SYN belongs to it.  Data in a SYN goes only under the generation that admitted it: when it is stopped, the
+ * kernel sends the SYN without, and user space judges the connection again. */
+static __always_inline bool syn_admitted(struct __sk_buff *skb, const __u8 *p, const __u8 *end, const __u8 *tcp, bool v6,
+					 bool data)
 {
 	struct bpf_sock *sk = skb->sk;
 	const struct osh_sock *st;
@@ -1111,6 +1122,8 @@ static __always_inline bool syn_admitted(struct __sk_buff *skb, const __u8 *p, c
 	st = sock_of(sk);
 	if (!st || !st->flow.gen || st->flow.kind != OSH_FLOW_NATIVE || st->flow.dst.family != (v6 ? 6 : 4) ||
 	    st->flow.dst.port != (__u16)(tcp[2] << 8 | tcp[3]) || p + 40 > end)
+		return false;
+	if (data && st->flow.gen != OSH_CURRENT_GEN(current_load()))
 		return false;
 	want = (const __u32 *)st->flow.dst.addr;
 	have = (const __u32 *)(p + (v6 ? 24 : 16));
@@ -1175,7 +1188,7 @@ int agent_egress(struct __sk_buff *skb)
 	syn = bare_syn(tcp);
 	data = skb->len > (v6 ? 40u : 20u) + (tcp[12] >> 4) * 4u;
 	if (!lo) {
-		if (!syn || syn_admitted(skb, p, end, tcp, v6))
+		if (!syn || syn_admitted(skb, p, end, tcp, v6, data))
 			return 1;
 	} else if ((tcp[13] & TCP_FLAG_SYN && !syn) || loopback_admitted(skb, false, syn, data)) {
 		return 1;

@@ -4,6 +4,7 @@
  */
 #include "net.h"
 
+#include <netinet/tcp.h>
 #include <pthread.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -26,16 +27,28 @@ static void *wait_and_reach(void *arg)
 	return (void *)(long)reach(argv[3]);
 }
 
+/* A connect() that sends nothing before there is data. */
+static int put_off(int fd)
+{
+	int one = 1;
+
+	return setsockopt(fd, IPPROTO_TCP, TCP_FASTOPEN_CONNECT, &one, sizeof(one)) < 0 ||
+	       setsockopt(fd, IPPROTO_TCP, TCP_FASTOPEN_NO_COOKIE, &one, sizeof(one)) < 0;
+}
+
 static int hold(char **argv)
 {
+	const int deferred = strcmp(argv[1], "deferred") == 0;
 	union address a;
 	socklen_t n = address(argv[3], "4000", &a);
 	int fd = socket(a.any.sa_family, SOCK_STREAM, 0);
 	struct stat st;
 
+	if (deferred && put_off(fd))
+		return fail("setsockopt");
 	if (connect(fd, &a.any, n) < 0)
 		return fail("connect");
-	if (talk(fd) != 0)
+	if (!deferred && talk(fd) != 0)
 		return 1;
 	puts("ready");
 	while (stat(argv[2], &st) < 0)
@@ -45,7 +58,8 @@ static int hold(char **argv)
 
 /*
  * after HOW GO ADDRESS [TEXT]: says `ready`, and when the file GO is there connects to ADDRESS:
- *   plain; thread: not the first one; orphan: its parents are dead; held: had connected before, and sends TEXT
+ *   plain; thread: not the first one; orphan: its parents are dead; held: had connected before, and sends TEXT;
+ *   deferred: the same, and has sent nothing before
  */
 APPLET(after)
 {
@@ -54,7 +68,7 @@ APPLET(after)
 	int over[2];
 	char byte;
 
-	if (strcmp(argv[1], "held") == 0)
+	if (strcmp(argv[1], "held") == 0 || strcmp(argv[1], "deferred") == 0)
 		return hold(argv);
 	if (strcmp(argv[1], "thread") == 0) {
 		if (pthread_create(&t, NULL, wait_and_reach, argv) != 0 || pthread_join(t, &r) != 0)

@@ -4,7 +4,7 @@
 B=$T/reload GO=$W/reload.go JOBS=40
 mkdir -p "$B"
 ADDR=() LOST=() GAINED=()
-HOWS=(plain thread orphan replaced removed replaced-orphan held)
+HOWS=(plain thread orphan replaced removed replaced-orphan held deferred)
 for h in "${HOWS[@]}" start; do
 	cp "$A" "$B/lose-$h" && cp "$A" "$B/gain-$h"
 	fresh; ADDR+=("$D"); LOST+=("$D")
@@ -50,6 +50,12 @@ for h in "${HOWS[@]}"; do
 	how=$h
 	case $h in replaced | removed) how=plain ;; replaced-orphan) how=orphan ;; esac
 	READY+=("$N")
+	if [ "$h" = deferred ]; then
+		try "loses: a connection that has sent nothing yet" box=rel layer=ebpf \
+			attempt="$B/lose-deferred after deferred $GO ${LOST[k]} exfil-losedeferred-" harm="over; leaked losedeferred" control="$CAN" \
+			log="action=revoke dst_host=${LOST[k]} dst_port=4000 binary=$B/lose-deferred "
+		continue
+	fi
 	if [ "$h" = held ]; then
 		try "loses: a connection that it holds" box=rel layer=ebpf attempt="$B/lose-held after held $GO ${LOST[k]} exfil-loseheld-" \
 			harm="over; leaked loseheld" control="$CAN" log="action=revoke dst_host=${LOST[k]} dst_port=4000 binary=$B/lose-held "
@@ -57,6 +63,7 @@ for h in "${HOWS[@]}"; do
 		try "keeps: a connection that it holds" box=rel layer=ebpf expect=allow attempt="$B/any-held after held $GO $KEPT exfil-keepheld-" \
 			harm="over; leaked keepheld" control="$CAN" \
 			log="action=allow dst_host=$KEPT dst_port=4000 binary=$B/any-held " none="action=revoke dst_host=$KEPT"
+		k=$((k + 1))
 		continue
 	fi
 	try "loses: $h" box=rel layer=ebpf before="$([ $k = 0 ] && echo turnover || echo true)" attempt="$B/lose-$h after $how $GO ${LOST[k]}" \
