@@ -195,6 +195,8 @@ void flow_target(const struct flow *f, bool tls, struct upstream_target *ret)
 static void rejudge(struct flow *f, struct image_view v)
 {
 	if (refresh(f, v) != STANDING_ADMITTED) {
+		if (f->handler && f->state && f->handler->interrupted)
+			f->handler->interrupted(f);
 		standing_event(f);
 		flow_close(f, true);
 	} else if (f->handler && f->state && !f->handler->admitted(f, v)) {
@@ -416,6 +418,17 @@ static void refuse_fd(int fd)
 	close(fd);
 }
 
+/* A connection that the kernel has let through and logged so, and that nobody serves: that has a line too. */
+static void refuse_flow(struct flows *fs, int fd, const struct osh_flow *rec, const char *why)
+{
+	struct flow f = {.px = fs->px, .rec = *rec, .gen = images_current(fs->px->images).gen, .cd.block = ~0u};
+
+	if (!name_host(&f))
+		f.host[0] = '\0';
+	flow_error(&f, WD_ERROR, "%s", why);
+	refuse_fd(fd);
+}
+
 static struct flow *flow_new(struct flows *fs, int fd, const struct osh_flow *rec)
 {
 	struct flow *f = calloc(1, sizeof(*f));
@@ -443,12 +456,12 @@ void flow_accept(struct flows *fs, int fd, const struct osh_flow *rec)
 		return;
 	}
 	if (fs->n >= fs->px->limits->max_flows && !make_room(fs)) {
-		refuse_fd(fd);
+		refuse_flow(fs, fd, rec, "reset: the proxy has as many connections as it can hold");
 		return;
 	}
 	f = flow_new(fs, fd, rec);
 	if (!f) {
-		refuse_fd(fd);
+		refuse_flow(fs, fd, rec, "reset: out of memory");
 		return;
 	}
 	stream_tune(fd);

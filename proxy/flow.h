@@ -34,6 +34,8 @@ struct flow_handler {
 	void (*timeout)(struct flow *f); /* f->timer fired */
 	/* After a swap that still admits the flow: is what is going on now admitted too?  false: cut. */
 	bool (*admitted)(struct flow *f, struct image_view v);
+	/* A swap closes the flow: whatever it had let through is logged.  NULL: nothing ever is to be. */
+	void (*interrupted)(struct flow *f);
 	bool (*evictable)(const struct flow *f); /* idle: may be closed to make room */
 	void (*close)(struct flow *f);		 /* lets go of everything but memory */
 	void (*free)(struct flow *f);		 /* f->state, at the end of the turn */

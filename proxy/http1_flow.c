@@ -149,6 +149,20 @@ static void send_outcome(struct http1_flow *x, const char *note)
 	}
 }
 
+/* The request was let through, and what came of it is not logged yet. */
+static bool under_way(const struct http1_flow *x)
+{
+	return x->ex && (x->state == X_UPSTREAM || x->state == X_OPEN);
+}
+
+/* The connection ends at once, whatever was going on. */
+static void drop(struct http1_flow *x, const char *note)
+{
+	if (under_way(x))
+		send_outcome(x, note);
+	flow_close(x->f, true);
+}
+
 static void to_last(struct http1_flow *x)
 {
 	exchange_free(steal_ptr(&x->ex));
@@ -544,9 +558,7 @@ static bool read_client(struct http1_flow *x)
 		return true;
 	}
 	if (n < 0) {
-		if (x->ex && x->state != X_HEAD && x->state != X_SKIP)
-			send_outcome(x, "program closed the connection");
-		flow_close(x->f, true);
+		drop(x, "program closed the connection");
 		return false;
 	}
 	x->in.w += (size_t)n;
@@ -772,9 +784,7 @@ static bool write_client(struct http1_flow *x)
 	if (n == -EAGAIN)
 		return false;
 	if (n < 0) {
-		if (x->ex && (x->state == X_OPEN || x->state == X_UPSTREAM))
-			send_outcome(x, "program closed the connection");
-		flow_close(x->f, true);
+		drop(x, "program closed the connection");
 		return false;
 	}
 	buf_take(&x->out, (size_t)n);
@@ -917,7 +927,7 @@ static void want(struct http1_flow *x)
 	struct exchange *ex = x->ex;
 
 	if (stream_want(&x->f->client, wants_client(x), buf_len(&x->out) > 0) < 0)
-		flow_close(x->f, true);
+		drop(x, "out of memory");
 	else if (ex && ex->up)
 		stream_want(&ex->up->s, !ex->up_eof && !ex->resp_done && buf_len(&ex->up_in) < BUF_CHUNK,
 			    buf_len(&ex->up_out) > 0);
@@ -965,9 +975,7 @@ static void on_client_io(void *arg, bool hup)
 	if (x->f->dead)
 		return;
 	if (hup) { /* both directions are gone while we wait for upstream */
-		if (x->ex && (x->state == X_OPEN || x->state == X_UPSTREAM))
-			send_outcome(x, "program closed the connection");
-		flow_close(x->f, true);
+		drop(x, "program closed the connection");
 		return;
 	}
 	pump(x);
@@ -991,6 +999,20 @@ static int http1_start(struct flow *f)
 	return 0;
 }
 
+/* The new policy closes what the old one has let through: the log shall have that, by the old one's rule, before it says
+ * what the new one denies. */
+static void http1_interrupted(struct flow *f)
+{
+	struct http1_flow *x = f->state;
+
+	if (!under_way(x))
+		return;
+	send_outcome(x, "closed by a policy change");
+	/* Told once. */
+	x->ex->status = 0;
+	x->ex->bytes_up = x->ex->bytes_down = 0;
+}
+
 /* The request in progress, under the new policy. */
 static bool http1_admitted(struct flow *f, struct image_view v)
 {
@@ -999,21 +1021,22 @@ static bool http1_admitted(struct flow *f, struct image_view v)
 	struct request_decision rd;
 	struct l7_refusal why;
 	enum osh_addr_class class;
-	bool good;
+	const char *refused = NULL;
 
 	/* A server may answer early and read on: the rest of the body is still on its way. */
-	if (!ex || (x->state != X_UPSTREAM && x->state != X_OPEN) || (ex->resp_done && ex->body.done))
+	if (!under_way(x) || (ex->resp_done && ex->body.done))
 		return true;
-	good = l7_judge(f, v, &ex->l7, &rd, &why) == L7_OK;
+	if (l7_judge(f, v, &ex->l7, &rd, &why) != L7_OK)
+		refused = why.detail;
+	else if (ex->up && !flow_address_allowed(f, ex->up->family, ex->up->addr, &class))
+		refused = "closed: address not allowed by the new policy";
+	if (refused)
+		http1_interrupted(f);
 	/* From here on the new policy decides, and the log shall say by which rule of that. */
 	ex->rd = rd;
 	ex->gen = v.gen;
-	if (!good) {
-		send_event(x, WD_DENY, why.detail);
-		return false;
-	}
-	if (ex->up && !flow_address_allowed(f, ex->up->family, ex->up->addr, &class)) {
-		send_event(x, WD_DENY, "closed: address not allowed by the new policy");
+	if (refused) {
+		send_event(x, WD_DENY, refused);
 		return false;
 	}
 	ex->decision = rd.verdict == REQUEST_AUDIT ? WD_AUDIT : WD_ALLOW;
@@ -1051,6 +1074,7 @@ const struct flow_handler http1_handler = {
 	.start = http1_start,
 	.timeout = http1_timeout,
 	.admitted = http1_admitted,
+	.interrupted = http1_interrupted,
 	.evictable = http1_evictable,
 	.close = http1_close,
 	.free = http1_free,

@@ -1157,7 +1157,7 @@ static void test_swap_cuts(void **state)
 	assert_true(end_puts(busy, "GET /busy HTTP/1.1\r\nHost: plain.test\r\n\r\n"));
 	assert_non_null(end_until(busy, "begun"));
 
-	/* The host stays, the request in progress is not allowed any more; raw and TLS go. */
+	/* The host stays, the request in progress is not allowed any more (two events: what it did, and that); raw and TLS go. */
 	n = rig_nevents(r);
 	rig_policy(r, 2, policy_narrow);
 	rig_swapped(r, NULL);
@@ -1169,7 +1169,7 @@ static void test_swap_cuts(void **state)
 	server_join(s1);
 	server_join(s2);
 	assert_non_null(strstr(s2->seen, "(end)"));
-	assert_int_equal(rig_nevents(r) - n, 3);
+	assert_int_equal(rig_nevents(r) - n, 4);
 
 	/* The idle one lives on under the new rules. */
 	struct answer *a = program_ask(idle, "GET /other HTTP/1.1\r\nHost: plain.test\r\n\r\n");
@@ -1257,10 +1257,45 @@ static void test_swap_behind_the_answer(void **state)
 	assert_true(end_is_closed(e));
 	server_join(s);
 	assert_non_null(strstr(s->seen, "(end)"));
-	assert_int_equal(rig_event(r, 0)->decision, WD_DENY);
-	assert_int_equal(rig_event(r, 0)->gen, 2);
+	assert_event(rig_event(r, 0), WD_ALLOW, reason, "closed by a policy change");
+	assert_int_equal(rig_event(r, 0)->gen, 1);
+	assert_int_equal(rig_event(r, 0)->status, 200);
+	assert_int_equal(rig_event(r, 0)->bytes_up, 6);
+	assert_event(rig_event(r, 1), WD_DENY, target, "/up/x");
+	assert_int_equal(rig_event(r, 1)->gen, 2);
+	assert_int_equal(rig_event(r, 1)->bytes_up, 0);
 	end_free(e);
 	free(s);
+}
+
+/* A policy that takes the caller's right to the host cuts a request half-way: the log has the request as it went, by the
+ * rule that let it through, and then the end of the connection. */
+static void test_swap_takes_the_host(void **state)
+{
+	struct rig *r = *state;
+	struct server *s = server_start(r, "api.test", serve_upload);
+	struct end *e = program_https(r, 1);
+	const struct wire_event *ev;
+
+	assert_true(end_puts(e, "PUT /up/big HTTP/1.1\r\nHost: api.test\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n"));
+	while (__atomic_load_n(&s->count, __ATOMIC_ACQUIRE) < 3) /* it is under way */
+		usleep(1000);
+	rig_policy(r, 2, policy_nothing);
+	rig_swapped(r, NULL);
+	assert_true(end_is_closed(e));
+	assert_int_equal(rig_nevents(r), 2);
+	ev = rig_event(r, 0);
+	assert_event(ev, WD_ALLOW, reason, "closed by a policy change");
+	assert_event(ev, WD_ALLOW, method, "PUT");
+	assert_event(ev, WD_ALLOW, target, "/up/big");
+	assert_int_equal(ev->gen, 1);
+	assert_int_equal(ev->bytes_up, 3);
+	assert_true(ev->rule_line > 0);
+	assert_int_equal(ev->dst.family, 4);
+	assert_event(rig_event(r, 1), WD_DENY, reason, "no matching network policy");
+	assert_int_equal(rig_event(r, 1)->gen, 2);
+	end_free(e);
+	server_free(s);
 }
 
 static void test_swap_of_many(void **state)
@@ -1305,6 +1340,11 @@ static void test_limit_of_flows(void **state)
 	c = program_connect(r, 7, 22);
 	assert_true(end_is_closed(c));
 	assert_int_equal(c->error, ECONNRESET);
+	assert_int_equal(rig_nevents(r), 1);
+	assert_event(rig_event(r, 0), WD_ERROR, reason, "reset: the proxy has as many connections as it can hold");
+	assert_event(rig_event(r, 0), WD_ERROR, host, "raw.test");
+	assert_int_equal(rig_event(r, 0)->pid, 4242);
+	assert_int_equal(rig_event(r, 0)->gen, 1);
 	end_free(a);
 	end_free(b);
 	end_free(c);
@@ -1349,6 +1389,7 @@ int main(void)
 		T(test_swap_cuts),
 		T(test_swap_in_a_request),
 		T(test_swap_behind_the_answer),
+		T(test_swap_takes_the_host),
 		T(test_swap_of_many),
 		T(test_no_policy),
 		T(test_limit_of_flows),
