@@ -328,7 +328,9 @@ void proxy_died(struct supervisor *s)
 		return;
 	}
 	s->proxy.restarts++;
-	eventlog_note(&s->events, LOG_L_ERROR, "sandbox", "the proxy ended and is being restarted", NULL);
+	eventlog_note(&s->events, LOG_L_ERROR, "sandbox",
+		      "the proxy ended and is being restarted; the requests that were under way, and what it had not yet "
+		      "reported, are in no line and in no count", NULL);
 	loop_timer_set(s->loop, &s->proxy.restart, busy ? RESTART_BUSY_MS : RESTART_MIN_MS, on_restart, s);
 }
 
