@@ -3,9 +3,11 @@
  * cleanup.c - removing a sandbox, and sweeping what dead supervisors left.
  *
  * A supervisor is alive as long as it holds the lock on RUN/NAME/lock.  Order: processes first, then pins (so that
- * nothing runs unenforced), then files.
+ * nothing runs unenforced), then files.  What a program may have made as much of as it liked is only set aside under the
+ * lock and removed without it (remove.h): nobody else's start waits for that.
  */
 #include "user/cgroup.h"
+#include "user/remove.h"
 #include "user/start.h"
 #include "user/supervise.h"
 
@@ -16,78 +18,11 @@
 #include <sys/stat.h>
 #include <time.h>
 
-#define DEPTH_MAX 64
 #define ANSWER_MS 1000
 #define SETTLE_STEP_MS 25
 #define SETTLE_TRIES 200
 #define REVISIONS "revisions"
 #define LOCK_FILE OSH_RUN_DIR "/.lock"
-
-/* Empties the directory dfd.  A directory deeper than DEPTH_MAX is moved up to the root of the tree, where the caller's
- * loop meets it again. */
-static int empty_dir(int dfd, int root, int depth, unsigned int *moved)
-{
-	DIR *d;
-	int copy = dup(dfd), r = 0;
-	struct dirent *e;
-
-	if (copy < 0)
-		return -errno;
-	d = fdopendir(copy);
-	if (!d) {
-		close(copy);
-		return -errno;
-	}
-	rewinddir(d);
-	while ((e = readdir(d))) {
-		_cleanup_close_ int sub = -1;
-
-		if (strcmp(e->d_name, ".") == 0 || strcmp(e->d_name, "..") == 0)
-			continue;
-		if (unlinkat(dfd, e->d_name, 0) == 0)
-			continue;
-		if (errno != EISDIR && errno != EPERM) {
-			if (errno != ENOENT)
-				r = -errno;
-			continue;
-		}
-		if (depth >= DEPTH_MAX) {
-			char up[48];
-
-			snprintf(up, sizeof(up), ".osh-deep-%u", (*moved)++);
-			if (renameat(dfd, e->d_name, root, up) < 0)
-				r = -errno;
-			continue;
-		}
-		sub = openat(dfd, e->d_name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-		if (sub < 0) {
-			r = -errno;
-			continue;
-		}
-		(void)empty_dir(sub, root, depth + 1, moved);
-		if (unlinkat(dfd, e->d_name, AT_REMOVEDIR) < 0 && errno != ENOENT)
-			r = -errno;
-	}
-	closedir(d);
-	return r;
-}
-
-int remove_tree(const char *path)
-{
-	_cleanup_close_ int fd = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-	unsigned int moved = 0, before;
-	int r;
-
-	if (fd < 0)
-		return errno == ENOENT ? 0 : -errno;
-	do {
-		before = moved;
-		r = empty_dir(fd, fd, 0, &moved);
-	} while (moved != before);
-	if (r < 0)
-		return r;
-	return rmdir(path) < 0 && errno != ENOENT ? -errno : 0;
-}
 
 /* The last one out removes the lock file (remove_shared()), so what was locked must still be what the name means. */
 static int try_lock(int *ret_fd)
@@ -152,7 +87,7 @@ static void remove_shared(void)
 	(void)rmdir(OSH_RUN_DIR);
 }
 
-static int keep_only_revisions(const char *path)
+static int keep_only_revisions(const char *name, const char *path)
 {
 	DIR *d = opendir(path);
 	const struct dirent *e;
@@ -170,9 +105,7 @@ static int keep_only_revisions(const char *path)
 			r = -ENOMEM;
 			break;
 		}
-		k = remove_tree(sub);
-		if (k == -ENOTDIR || k == -ELOOP)
-			k = unlink(sub) < 0 ? -errno : 0;
+		k = set_aside(name, sub);
 		if (k < 0)
 			r = k;
 	}
@@ -181,9 +114,26 @@ static int keep_only_revisions(const char *path)
 	return r;
 }
 
-int remove_state(const char *path, bool keep_revisions)
+int remove_state(const char *name, bool keep_revisions)
 {
-	return keep_revisions ? keep_only_revisions(path) : remove_tree(path);
+	_cleanup_free_ char *path = NULL;
+
+	if (asprintf(&path, OSH_STATE_DIR "/%s", name) < 0)
+		return -ENOMEM;
+	return keep_revisions ? keep_only_revisions(name, path) : set_aside(name, path);
+}
+
+/* Not under the lock.  What was set aside, and what all sandboxes share when this was the last one. */
+static int remove_rest(const char *name)
+{
+	_cleanup_close_ int lock = -1;
+	int r = remove_aside(name);
+
+	if (state_lock(&lock) < 0)
+		return r;
+	(void)rmdir(ASIDE_DIR);
+	remove_shared();
+	return r;
 }
 
 /* Connections that were refused or made after the supervisor's last line; its processes are dead by now. */
@@ -206,11 +156,10 @@ static void tell_left(const char *name)
 
 static int cleanup_locked(const char *name, bool keep_revisions, bool dead)
 {
-	_cleanup_free_ char *run = NULL, *state = NULL;
+	_cleanup_free_ char *run = NULL;
 	int r, k;
 
-	if (!sandbox_name_valid(name) || asprintf(&run, OSH_RUN_DIR "/%s", name) < 0 ||
-	    asprintf(&state, OSH_STATE_DIR "/%s", name) < 0)
+	if (!sandbox_name_valid(name) || asprintf(&run, OSH_RUN_DIR "/%s", name) < 0)
 		return -EINVAL;
 	r = cgroups_remove(name, 5000);
 	if (r < 0)
@@ -218,9 +167,8 @@ static int cleanup_locked(const char *name, bool keep_revisions, bool dead)
 	if (dead)
 		tell_left(name);
 	unpin(name);
-	r = remove_state(state, keep_revisions);
+	r = remove_state(name, keep_revisions);
 	k = remove_tree(run);
-	remove_shared();
 	return r < 0 ? r : k;
 }
 
@@ -238,11 +186,15 @@ static bool still_ours(const char *name, int lock_fd)
 int cleanup_sandbox(const char *name, int lock_fd, bool keep_revisions)
 {
 	_cleanup_close_ int lock = -1;
-	int r = state_lock(&lock);
+	int r = state_lock(&lock), k;
 
 	if (r < 0)
 		return r;
-	return lock_fd < 0 || still_ours(name, lock_fd) ? cleanup_locked(name, keep_revisions, false) : 0;
+	r = lock_fd < 0 || still_ours(name, lock_fd) ? cleanup_locked(name, keep_revisions, false) : 0;
+	closep(&lock);
+	lock = -1;
+	k = remove_rest(name);
+	return r < 0 ? r : k;
 }
 
 /* Somebody answers as the supervisor of the name. */
@@ -263,11 +215,21 @@ static bool answers(const char *name)
 	return r == 0 || r == -ETIMEDOUT || r == -EAGAIN;
 }
 
+/* A host that went down leaves what is not in /run. */
+static void set_stale_aside(const char *name, const char *run)
+{
+	_cleanup_close_ int lock = -1;
+
+	if (state_lock(&lock) == 0 && access(run, F_OK) < 0)
+		(void)remove_state(name, true);
+}
+
 void sandbox_settle(const char *name)
 {
-	_cleanup_free_ char *run = NULL;
+	_cleanup_free_ char *run = NULL, *state = NULL;
 
-	if (asprintf(&run, OSH_RUN_DIR "/%s", name) < 0)
+	if (!sandbox_name_valid(name) || asprintf(&run, OSH_RUN_DIR "/%s", name) < 0 ||
+	    asprintf(&state, OSH_STATE_DIR "/%s", name) < 0)
 		return;
 	sandbox_sweep();
 	/* One that is being killed holds its lock until the kernel is done with it. */
@@ -275,45 +237,72 @@ void sandbox_settle(const char *name)
 		nanosleep(&(struct timespec){.tv_nsec = SETTLE_STEP_MS * 1000000}, NULL);
 		sandbox_sweep();
 	}
+	if (access(run, F_OK) == 0 || access(state, F_OK) < 0)
+		return;
+	set_stale_aside(name, run);
+	if (anything_aside())
+		(void)remove_rest(NULL);
+}
+
+static int remove_left(const char *name, const char *run, const char *state)
+{
+	_cleanup_close_ int lock = -1;
+	int r = state_lock(&lock);
+
+	if (r < 0)
+		return r;
+	if (access(run, F_OK) == 0)
+		return -EBUSY;
+	return access(state, F_OK) < 0 ? -ENOENT : remove_state(name, false);
 }
 
 int cleanup_revisions(const char *name)
 {
 	_cleanup_free_ char *run = NULL, *state = NULL;
-	_cleanup_close_ int lock = -1;
-	int r;
+	int r, k;
 
 	if (!sandbox_name_valid(name) || asprintf(&run, OSH_RUN_DIR "/%s", name) < 0 ||
 	    asprintf(&state, OSH_STATE_DIR "/%s", name) < 0)
 		return -EINVAL;
 	if (access(state, F_OK) < 0)
 		return -ENOENT;
-	r = state_lock(&lock);
-	if (r < 0)
-		return r;
-	r = access(run, F_OK) == 0 ? -EBUSY : remove_tree(state);
-	remove_shared();
-	return r;
+	r = remove_left(name, run, state);
+	k = remove_rest(name);
+	return r < 0 ? r : k;
+}
+
+/* Returns whether there was one. */
+static bool sweep_dead(void)
+{
+	_cleanup_close_ int lock = -1;
+	bool any = false;
+	char **v = NULL;
+
+	if (state_lock(&lock) < 0 || sandbox_list(&v) < 0)
+		return false;
+	for (size_t i = 0; v[i]; i++) {
+		_cleanup_free_ char *path = NULL, *temporary = NULL;
+		_cleanup_close_ int fd = -1;
+
+		if (asprintf(&path, OSH_RUN_DIR "/%s/lock", v[i]) < 0 ||
+		    asprintf(&temporary, OSH_RUN_DIR "/%s/" TEMPORARY_FILE, v[i]) < 0)
+			break;
+		fd = open(path, O_RDWR | O_CLOEXEC | O_NOFOLLOW);
+		if (fd < 0 ? errno != ENOENT : flock(fd, LOCK_EX | LOCK_NB) < 0)
+			continue; /* alive, or that cannot be known */
+		(void)cleanup_locked(v[i], access(temporary, F_OK) < 0, true);
+		any = true;
+	}
+	strv_free(v);
+	return any;
 }
 
 void sandbox_sweep(void)
 {
-	_cleanup_close_ int lock = -1;
-	char **v = NULL;
+	bool any = anything_aside();
 
-	if (access(OSH_RUN_DIR, F_OK) < 0 || state_lock(&lock) < 0 || sandbox_list(&v) < 0)
-		return;
-	for (size_t i = 0; v[i]; i++) {
-		_cleanup_free_ char *path = NULL, *kept = NULL;
-		_cleanup_close_ int fd = -1;
-
-		if (asprintf(&path, OSH_RUN_DIR "/%s/lock", v[i]) < 0 ||
-		    asprintf(&kept, OSH_RUN_DIR "/%s/" KEPT_FILE, v[i]) < 0)
-			break;
-		fd = open(path, O_RDWR | O_CLOEXEC | O_NOFOLLOW);
-		if (fd >= 0 && flock(fd, LOCK_EX | LOCK_NB) < 0)
-			continue; /* alive */
-		(void)cleanup_locked(v[i], access(kept, F_OK) == 0, true);
-	}
-	strv_free(v);
+	if (access(OSH_RUN_DIR, F_OK) == 0)
+		any |= sweep_dead();
+	if (any)
+		(void)remove_rest(NULL);
 }

@@ -61,6 +61,10 @@ int cmd_delete(int argc, char **argv)
 		fprintf(stderr, "osh-enforce: %s: still there: its processes do not end, or it is just starting\n", run);
 		return 1;
 	}
+	if (r == -ETIMEDOUT && !sandbox_named(argv[optind])) {
+		fprintf(stderr, "osh-enforce: %s: gone; so many files that they are still being removed\n", argv[optind]);
+		return 0;
+	}
 	if (r < 0) {
 		fprintf(stderr, "osh-enforce: %s: %s\n", argv[optind], strerror(-r));
 		return 1;

@@ -22,6 +22,14 @@ bool sandbox_name_valid(const char *name)
 	return strspn(name, "abcdefghijklmnopqrstuvwxyz0123456789_.-") == n;
 }
 
+bool sandbox_named(const char *name)
+{
+	char path[sizeof(OSH_RUN_DIR) + OSH_SANDBOX_NAME_MAX + 2];
+
+	snprintf(path, sizeof(path), OSH_RUN_DIR "/%s", name);
+	return access(path, F_OK) == 0;
+}
+
 int control_connect(const char *name, int *ret_fd)
 {
 	struct sockaddr_un sa = {.sun_family = AF_UNIX};

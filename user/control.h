@@ -109,5 +109,6 @@ int control_recv(int fd, int timeout_ms, uint32_t *ret_type, void *buf, size_t b
 int sandbox_list(char ***ret);
 char **strv_free(char **v);
 bool sandbox_name_valid(const char *name);
+bool sandbox_named(const char *name); /* there is one under OSH_RUN_DIR, alive or dead */
 /* The one running sandbox, for commands whose NAME may be left out. -ENOENT none, -ENOTUNIQ several. */
 int sandbox_only(char **ret_name);

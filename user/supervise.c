@@ -12,6 +12,7 @@
 #include "user/plan.h"
 #include "user/refused.h"
 #include "user/reload.h"
+#include "user/remove.h"
 #include "user/revoke.h"
 #include "user/start.h"
 #include "user/supervise.h"
@@ -273,12 +274,12 @@ static int choose_name(struct supervisor *s)
 	return 0;
 }
 
-static int mark_kept(const struct supervisor *s)
+static int mark_temporary(const struct supervisor *s)
 {
 	_cleanup_free_ char *path = NULL;
 	_cleanup_close_ int fd = -1;
 
-	if (asprintf(&path, "%s/" KEPT_FILE, s->run_dir) < 0)
+	if (asprintf(&path, "%s/" TEMPORARY_FILE, s->run_dir) < 0)
 		return -ENOMEM;
 	fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
 	return fd < 0 ? -errno : 0;
@@ -296,7 +297,7 @@ static int directories(struct supervisor *s)
 	    asprintf(&s->state_dir, OSH_STATE_DIR "/%s", s->name) < 0 || asprintf(&lock, "%s/lock", s->run_dir) < 0 ||
 	    asprintf(&rev, "%s/revisions", s->state_dir) < 0 || asprintf(&logs, "%s/log", s->state_dir) < 0)
 		return supervise_fail(s, "out of memory");
-	s->history = access(rev, F_OK) == 0;
+	s->history = access(rev, F_OK) == 0 || errno != ENOENT;
 	if (mkdir(s->run_dir, 0700) < 0) {
 		free(s->run_dir);
 		s->run_dir = NULL; /* not ours to remove */
@@ -307,6 +308,8 @@ static int directories(struct supervisor *s)
 	s->lock_fd = open(lock, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
 	if (s->lock_fd < 0 || flock(s->lock_fd, LOCK_EX | LOCK_NB) < 0)
 		return supervise_fail(s, "%s: %s", lock, strerror(errno));
+	if (!s->args.keep && !s->history && (r = mark_temporary(s)) < 0)
+		return supervise_fail(s, "%s/" TEMPORARY_FILE ": %s", s->run_dir, strerror(-r));
 	r = bpffs_dir(&base);
 	if (r < 0)
 		return supervise_fail(s, "no bpf file system: %s; mount one with 'mount -t bpf bpf /sys/fs/bpf'", strerror(-r));
@@ -324,14 +327,12 @@ static int directories(struct supervisor *s)
 	s->limits.memory = s->args.memory_max;
 	limits_apply(&s->limits, &s->cgroups, (uid_t)s->args.uid);
 	(void)mkdir(OSH_STATE_DIR, 0755);
-	(void)remove_state(s->state_dir, true);
+	(void)remove_state(s->name, true);
 	if (mkdir(s->state_dir, 0711) < 0 && errno != EEXIST)
 		return supervise_fail(s, "%s: %s", s->state_dir, strerror(errno));
 	r = revisions_open(rev, true, &s->revisions);
 	if (r == 0)
 		r = revisions_recover(&s->revisions, UINT64_MAX);
-	if (r == 0 && (s->args.keep || s->history))
-		r = mark_kept(s);
 	if (r == 0)
 		r = reload_record(s);
 	if (r < 0)

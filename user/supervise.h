@@ -209,7 +209,10 @@ __attribute__((format(printf, 3, 4))) void client_error(struct client *c, int er
 int cleanup_sandbox(const char *name, int lock_fd, bool keep_revisions);
 /* Removes what a sandbox that is gone left on purpose.  -ENOENT: nothing; -EBUSY: it is there. */
 int cleanup_revisions(const char *name);
-#define KEPT_FILE "kept" /* in the run directory: its revisions outlive the supervisor */
-int remove_state(const char *path, bool keep_revisions);
+/* In the run directory: its revisions go with the supervisor, however that ends.  Who dies before this is there, or while
+ * the run directory is being removed, has them kept. */
+#define TEMPORARY_FILE "temporary"
+/* Under the lock, and quick however much there is: directories are only moved aside.  The bytes go later, without the lock
+ * (cleanup_sandbox(), cleanup_revisions(), sandbox_sweep()). */
+int remove_state(const char *name, bool keep_revisions); /* 0 when there is none */
 int state_lock(int *ret_fd); /* the one lock around creation and sweeping */
-int remove_tree(const char *path); /* never follows a link; bounded in descriptors whatever the depth */

@@ -156,6 +156,7 @@ until_true 5 eval 'NEW=$(proxy_pid a); [ -n "$NEW" ] && [ "$NEW" != "$OLD" ] && 
 check "a new proxy within a second ($(($(now_ms) - s)) ms)" test $(($(now_ms) - s)) -lt 1000
 sb a curl -sS --retry 3 --retry-all-errors $URL/zen
 check "flows go on" says logically
+check "the log has it, and what it leaves out" until_true 5 logged a 'the proxy ended .* requests that were under way.* in no line'
 OUT=$(sb a python3 -c 'import socket; print(socket.gethostbyname("api.github.com"))'; echo "$OUT")
 check "same address" out_is "$ADDR"
 sbsh a 'cat $SSL_CERT_FILE | sha256sum'
@@ -242,6 +243,51 @@ if [ -n "$INIT" ]; then
 else
 	not_ok "init's pid in status"
 fi
+
+section "deleting what holds very many files"
+policy home.yaml </dev/null
+must_start big "$T/home.yaml"
+sb big python3 -c 'import os
+d = os.path.expanduser("~/many")
+os.mkdir(d)
+for i in range(10000): os.mkdir("%s/%d" % (d, i))
+print("made")'
+check "control: a sandbox makes 10000 directories in its home" says '^made$'
+# Stops its supervisor when it has removed some of them, and starts another sandbox before it may go on.
+cat >"$T/big.py" <<'PY'
+import glob, os, signal, subprocess, sys
+state, supervisor, delete, start = sys.argv[1], int(sys.argv[2]), sys.argv[3], sys.argv[4]
+slow = int(os.environ.get("OSHT_SLOW", "1"))
+fd = os.open(glob.glob(state + "/home/*/many")[0], os.O_RDONLY | os.O_DIRECTORY)
+def left():
+    with os.scandir(fd) as d:
+        return sum(1 for _ in d)
+full, d = left(), subprocess.Popen(delete, shell=True)
+while d.poll() is None and left() == full:
+    pass
+os.kill(supervisor, signal.SIGSTOP)
+n = left()
+try:
+    print("left %d" % n if 0 < n < full else "missed", flush=True)
+    print("start", subprocess.run(start, shell=True, timeout=50 * slow).returncode, flush=True)
+except subprocess.TimeoutExpired:
+    print("start waits", flush=True)
+finally:
+    os.kill(supervisor, signal.SIGCONT)
+print("delete", d.wait())
+PY
+run python3 "$T/big.py" "/var/lib/osh-enforce/${PFX}big" "$(field big pid)" "${OSHC[*]} delete ${PFX}big </dev/null" \
+	"cd $W && timeout $((30 * ${OSHT_SLOW:-1})) ${OSHC[*]} run --name ${PFX}other --policy $NONE -- true </dev/null"
+sed 's/^/# /' <<<"$OUT"
+check "another one starts meanwhile" out_has '^start 0$'
+check "delete ends well" out_has '^delete 0$'
+OUT=$(sandbox_left "${PFX}big"; ls -d "/var/lib/osh-enforce/.removed/${PFX}big."* 2>/dev/null)
+check "and nothing is left" out_is ''
+# A delete that is killed half-way leaves files under no sandbox's name.
+mkdir -p -m 700 "/var/lib/osh-enforce/.removed" && mkdir -p "/var/lib/osh-enforce/.removed/${PFX}x.1/a/b"
+oneshot -- true
+OUT=$(ls -d "/var/lib/osh-enforce/.removed/${PFX}x.1" 2>&1)
+check "the next run removes what a killed delete left" all 'rc_is 0' 'out_has "No such file"'
 
 section "a failed start leaves nothing"
 sed 's/best_effort/hard_requirement/; s#/app#/nonexistent-osht#' "$DENY" >"$T/hard.yaml"

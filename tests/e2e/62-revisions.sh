@@ -176,6 +176,33 @@ OUT=$(cd "$T/work" && osh run --name "${PFX}a" --policy "$DENY" -- true 2>&1 </d
 check "a damaged record: counts as failed and keeps its number" all 'rc_is 0' '[ "$(rev a $((N + 3)) status)" = failed ]' \
 	'grep -q damaged <<<"$(rev a $((N + 3)) error)"' '[ "$(rev a $((N + 4)) source)" = "$DENY" ]'
 check "a run without --keep leaves the record that it found" [ "$(rev a 1 status)" = superseded ]
+
+section "starts and ends that are killed half-way"
+# What one leaves that was killed when it had just made its directory, or had all but removed it.
+half_way() {
+	mkdir /run/osh-enforce 2>/dev/null
+	mkdir -m 700 "/run/osh-enforce/${PFX}a" && : >"/run/osh-enforce/${PFX}a/lock"
+}
+must_start a "$DENY"
+N=$(field a revision)
+set_policy a "$READONLY" --wait
+kill -9 "$(field a pid)" "$(proxy_pid a)"
+swept() { (cd "$T/work" && osh run --policy "$DENY" -- true) >/dev/null 2>&1 </dev/null; [ ! -e "/run/osh-enforce/${PFX}a" ]; }
+check "control: a dead one is swept" until_true 10 swept
+check "control: and its revisions stay" all '[ "$(rev a "$N" hash)" != "" ]' '[ "$(rev a $((N + 1)) source)" = "$READONLY" ]'
+half_way
+check "one that did not get further is swept" all swept
+check "the revisions stay" all '[ "$(rev a "$N" hash)" != "" ]' '[ "$(rev a $((N + 1)) source)" = "$READONLY" ]'
+(cd "$T/work" && exec "${OSHC[@]}" run --name "${PFX}u" --policy "$DENY" -- sleep 300) >/dev/null 2>&1 </dev/null &
+P=$!
+on_exit "stop $P"
+check "control: one without --keep runs" until_true 20 eval '[ -n "$(field u pid)" ]'
+kill -9 "$(field u pid)" "$(proxy_pid u)"
+wait $P
+gone() { swept; OUT=$(sandbox_left "${PFX}u"); [ -z "$OUT" ]; }
+check "of one without --keep that is killed nothing stays" until_true 10 gone
+
+section "delete"
 delete a
 OUT=$(sandbox_left "${PFX}a")
 check "delete removes all of it" all 'rc_is 0' 'out_is ""'

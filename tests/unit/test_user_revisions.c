@@ -3,6 +3,7 @@
 #include "policy_fixture.h"
 #include "user/revisions.h"
 #include "user/statics.h"
+#include "user/remove.h"
 #include "user/supervise.h"
 
 
