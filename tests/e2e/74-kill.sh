@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
 # kill -9 of supervisor and proxy at random moments under load: running, starting, reloading, being deleted.  Never a packet
-# that policy forbids, never a leftover that the next start stumbles over, no acknowledged line of the log gone, programs
-# that run live on.  OSHT_KILLS: how many.  OSHT_SEED: the same moments again, near enough.
+# that policy forbids, never a leftover that the next start stumbles over, no acknowledged line of the log gone, no kept
+# revision gone, never two policies at once, programs that run live on.  OSHT_KILLS: how many processes at least.  OSHT_SEED: the same moments again, near enough.
 . "$(dirname "$0")/lib.sh"
-KILLS=${OSHT_KILLS:-20} LIMIT=3600
+KILLS=${OSHT_KILLS:-25} LIMIT=3600
 e2e_up
 sniff_up
 OK_IP=93.184.216.80 NO_IP=93.184.216.81 API_IP_=93.184.216.82
@@ -36,7 +36,8 @@ json.dump({
     "start": ["--upstream-ca", "$CA", "--add-host", "both.example.test:$OK_IP", "--add-host", "api.example.test:$API_IP_",
               "--add-host", "never.example.test:$NO_IP"],
     "start_s": 0.6 * ${OSHT_SLOW:-1}, "policies": [t + "/a.yaml", t + "/b.yaml"], "kills": $KILLS,
-    "request": ["curl", "-s", "-f", "-m", "5", "http://api.example.test:8080/both"],
+    "ask": ["curl", "-s", "-m", "5", "-o", "/dev/null", "-w", "%{http_code}"], "url": "http://api.example.test:8080",
+    "slow": ${OSHT_SLOW:-1},
     "load": [[w + "/one", "load", w + "/direct.out", "100", "0", "b,$OK_IP,4000", "n,$NO_IP,4000", "n,$NO6,4000",
               "b,both.example.test,4000", "n,never.example.test,4000"],
              [w + "/http", "http", w + "/api.out", "100", "keep", "api.example.test", "8080"]],
@@ -45,7 +46,7 @@ PY
 mark sniff
 run timeout 3500 python3 "$TOP/tests/e2e/kills.py" "$T/config"
 sed 's/^/# /' <<<"$OUT"
-check "$KILLS kills: starts, logs, reloads, clients" rc_is 0
+check "$KILLS kills: starts, logs, revisions, reloads, clients" all 'rc_is 0' 'out_has "^seed [0-9]+ kills [0-9]+ .* bad 0$"'
 delete k
 sleep 0.3
 OUT=$(sandbox_left "${PFX}k")
@@ -58,6 +59,8 @@ for f in direct api; do
 	run "$W/one" judge "$W/$f.out" "$T/one.swap"
 	OUT=$(grep -E '^(connects|requests) ' <<<"$OUT")
 	sed 's/^/# /' <<<"$OUT"
-	check "$f: nothing was allowed that policy forbids" all 'out_has "neither: allowed 0 refused"' 'out_lacks "neither: allowed [1-9]"' 'out_has "neither: allowed 0 refused [1-9]"'
+	check "$f: nothing was allowed that policy forbids" all 'out_lacks "neither: allowed [1-9]"' 'out_has "neither: allowed 0 refused [1-9]"' \
+		'out_lacks "differs: allowed [1-9]"' '[ $f = direct ] || out_has "differs: allowed 0 refused [1-9]"'
+	check "control: $f: and what it allows was" out_has "both: allowed [1-9]"
 done
 finish
