@@ -55,7 +55,9 @@ static long path_step(__u32 i, void *arg)
 	return c->state == 0;
 }
 
-/* Index of the binary set of a path id under cur; 0: none. */
+#define SET_GONE (~0u)
+
+/* Index of the binary set of a path id under cur; 0: none; SET_GONE: the id is not known any more. */
 __noinline __u32 path_set(__u32 id, __u64 cur)
 {
 	struct osh_path *p = bpf_map_lookup_elem(&paths, &id);
@@ -66,7 +68,9 @@ __noinline __u32 path_set(__u32 id, __u64 cur)
 	void *img = image_of(cur);
 	__u32 set;
 
-	if (!p || !img)
+	if (!p)
+		return SET_GONE;
+	if (!img)
 		return 0;
 	if (cache_get(&p->cache[slot], gen, id, &set))
 		return set;
@@ -110,6 +114,10 @@ static long bits_step(__u32 i, void *arg)
 	set = path_set(id, c->cur);
 	if (!set)
 		return 0;
+	if (set == SET_GONE) { /* it may be the one that a block binds: not judged by the others alone */
+		__builtin_memset(c->bits, 0, sizeof(c->bits));
+		return 1;
+	}
 	s = img_at(img, c->binset_off + set * sizeof(*s), sizeof(*s));
 	if (!s)
 		return 0;

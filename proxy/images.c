@@ -204,14 +204,17 @@ struct ident_text {
 	struct slice anc[OSH_ANCESTORS_MAX];
 };
 
-static struct slice copy_path(struct images *im, uint32_t id, char to[OSH_PATH_MAX])
+/* id 0 gives the empty path.  false: the id is gone. */
+static bool copy_path(struct images *im, uint32_t id, char to[OSH_PATH_MAX], struct slice *ret)
 {
 	const struct cached_path *c = path_of(im, id);
 
+	*ret = (struct slice){0};
 	if (!c)
-		return (struct slice){0};
+		return id == 0;
 	memcpy(to, c->s, c->len);
-	return (struct slice){(const uint8_t *)to, c->len};
+	*ret = (struct slice){(const uint8_t *)to, c->len};
+	return true;
 }
 
 static void compute_bits(struct images *im, const struct image *img, const struct osh_ident *id,
@@ -221,13 +224,13 @@ static void compute_bits(struct images *im, const struct image *img, const struc
 	struct ident_paths who = {.anc = t.anc, .tainted = id->taint != 0};
 	uint32_t nanc = id->nanc < OSH_ANCESTORS_MAX ? id->nanc : OSH_ANCESTORS_MAX;
 
-	who.exe = copy_path(im, id->exe, t.text[0]);
-	who.script = copy_path(im, id->script, t.text[1]);
+	memset(ret, 0, sizeof(*ret));
+	if (!copy_path(im, id->exe, t.text[0], &who.exe) || !copy_path(im, id->script, t.text[1], &who.script))
+		return;
 	for (uint32_t i = 0; i < nanc; i++) {
-		struct slice a = copy_path(im, id->anc[i], t.text[2 + i]);
-
-		if (a.n)
-			t.anc[who.nanc++] = a;
+		if (!copy_path(im, id->anc[i], t.text[2 + i], &t.anc[who.nanc]))
+			return;
+		who.nanc += t.anc[who.nanc].n != 0;
 	}
 	image_ident_bits(img, &who, ret);
 }

@@ -24,7 +24,7 @@ struct image_view images_next(const struct images *im);
 struct image_view images_of(const struct images *im, uint64_t gen);
 
 /* The blocks that the caller matches under the view: path ids are looked up in the `paths` map and cached.
- * An id that is gone matches nothing. */
+ * With an id that is gone the caller matches nothing. */
 void images_ident_bits(struct images *im, struct image_view v, const struct osh_ident *id,
 		       struct block_bits *ret);
 

@@ -26,13 +26,15 @@ void ident_bits(const struct kernel *k, const struct image *img, const struct os
 	struct slice anc[OSH_ANCESTORS_MAX];
 	struct ident_paths p = {.anc = anc, .tainted = id->taint != 0};
 
-	kernel_path(k, id->exe, text[0]);
-	kernel_path(k, id->script, text[1]);
+	memset(ret, 0, sizeof(*ret));
+	if ((kernel_path(k, id->exe, text[0]) < 0 && id->exe) || (kernel_path(k, id->script, text[1]) < 0 && id->script))
+		return;
 	p.exe = slice_str(text[0]);
 	p.script = slice_str(text[1]);
 	for (uint32_t i = 0; i < id->nanc && i < OSH_ANCESTORS_MAX; i++) {
-		if (kernel_path(k, id->anc[i], text[2 + i]) == 0)
-			anc[p.nanc++] = slice_str(text[2 + i]);
+		if (kernel_path(k, id->anc[i], text[2 + i]) < 0)
+			return;
+		anc[p.nanc++] = slice_str(text[2 + i]);
 	}
 	image_ident_bits(img, &p, ret);
 }

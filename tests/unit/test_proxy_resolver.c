@@ -648,6 +648,30 @@ static void test_no_policy_no_query(void **state)
 	teardown(&e);
 }
 
+/* A path id that is in no table: the caller matches nothing, whatever its other paths are. */
+static void test_unknown_path(void **state)
+{
+	struct osh_ident id = {.exe = 1, .script = 2, .nanc = 2, .anc = {3, 2}};
+	struct block_bits bits;
+	struct env e;
+
+	(void)state;
+	setup_without_policy(&e);
+	start_resolver(&e, e.upstream_port, HOSTS);
+	load_policy(&e, "version: 1\nnetwork_policies:\n"
+			"  all: {binaries: [{path: \"**\"}], endpoints: [{host: api.example.com, port: 443}]}\n");
+	images_ident_bits(e.images, images_current(e.images), &id, &bits);
+	assert_true(bits.w[0] == 1);
+	for (int i = 0; i < 4; i++) {
+		struct osh_ident gone = id;
+
+		*(i == 0 ? &gone.exe : i == 1 ? &gone.script : &gone.anc[i - 2]) = 99;
+		images_ident_bits(e.images, images_current(e.images), &gone, &bits);
+		assert_true(bits.w[0] == 0);
+	}
+	teardown(&e);
+}
+
 static void test_other_types_never_leave(void **state)
 {
 	static const unsigned types[] = {2,  5,	 6,  10, 15, 16,  33,	35,
@@ -1855,6 +1879,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_forbidden_names_never_leave),
 		cmocka_unit_test(test_no_policy_no_query),
+		cmocka_unit_test(test_unknown_path),
 		cmocka_unit_test(test_other_types_never_leave),
 		cmocka_unit_test(test_inspected_names_wait_for_a_request),
 		cmocka_unit_test(test_native_name),

@@ -244,6 +244,34 @@ static void same_answers(void **state)
 	rig_down(&r);
 }
 
+/* A path id that is in no table lets nothing go, whatever the others match. */
+static void unknown_path(void **state)
+{
+	_cleanup_(fixture_image_done) struct fixture_image f = {0};
+	const struct question q = {.exe = "/x/y", .script = "/x/y", .anc = {"/x/y", "/x/y"}, .host = "10.1.2.3", .port = 1};
+	struct image_walk w;
+	struct rig r;
+
+	(void)state;
+	if (!rig_up(&r))
+		skip();
+	fixture_image(policies[1], &f); /* of its block a, with "**" among the binaries */
+	image_in(&r, &f);
+	r.gen += 2;
+	w = question_put(&r, &q);
+	kernel_answers(&r, &w);
+	assert_true(w.judged >> 8 != CONNECT_DENY);
+	for (uint32_t id = 1; id <= 4; id++) {
+		w = question_put(&r, &q);
+		assert_int_equal(bpf_map_delete_elem(bpf_map__fd(r.skel->maps.paths), &id), 0);
+		for (int again = 0; again < 2; again++) { /* computed, and remembered */
+			kernel_answers(&r, &w);
+			assert_int_equal(w.judged >> 8, CONNECT_DENY);
+		}
+	}
+	rig_down(&r);
+}
+
 /* Where there is something to break: the header, the automata's tables, the sets; anywhere else. */
 static uint32_t damage_at(struct rig *r, const struct fixture_image *f)
 {
@@ -329,6 +357,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(same_answers),
+		cmocka_unit_test(unknown_path),
 		cmocka_unit_test(damaged),
 	};
 
