@@ -223,6 +223,7 @@ _Static_assert(sizeof(struct osh_img_hdr) == 128, "abi");
 #define OSH_TAINT_TRACED 252 /* traced, or its memory opened for writing (BPF LSM) */
 #define OSH_TAINT_ANCESTORS 251 /* too many to keep: no identity at all, nor for what it starts */
 #define OSH_TAINT_FILTER 250 /* executed under a system call filter from inside the sandbox */
+#define OSH_TAINT_PATHS 249	 /* no room for its path among the known ones: the same */
 
 /* Variables that put code into an interpreter: they take the script part of the identity.  A '*' at the end: every
  * variable that begins so. */
@@ -281,10 +282,12 @@ struct osh_proc {
 	struct osh_bits_cache cache[OSH_SLOTS];
 };
 
-/* Map paths: key __u32 path id.  Map path_ids: key char[OSH_PATH_MAX] zero-padded, value __u32. */
+/* Map paths: key __u32 path id.  Map path_ids: key char[OSH_PATH_MAX] zero-padded, value __u32.  An id is in `paths` as long
+ * as a process or a connection has it, and is never given to another path: one that is not there says that what its holder
+ * matches is unknown, and an identity with such an id matches nothing, whatever its other paths are. */
 struct osh_path {
 	__u32 len; /* without NUL */
-	__u32 pad;
+	__u32 round; /* of the collection in which a fork passed it on (user/paths.c) */
 	struct osh_word_cache cache[OSH_SLOTS]; /* index of binary set, path id */
 	char path[OSH_PATH_MAX]; /* NUL-terminated, zero-padded */
 };

@@ -13,7 +13,8 @@ const volatile __u16 cfg_dns_port4, cfg_dns_port6;
 __u32 launch_open;
 /* System call filters of init, which everything inside has inherited.  0 until init is ready, so that none is free. */
 __u32 init_filters;
-__u32 next_path_id;
+__u64 last_path_id; /* given; wider than an id, so that none is ever given again */
+__u32 path_round; /* user space only; odd: a collection of paths is under way (user/paths.c) */
 
 const volatile struct osh_env_var env_vars[OSH_ENV_VARS_MAX];
 const volatile __u32 env_nvars;

@@ -130,27 +130,54 @@ static __always_inline __u32 walk_file(struct exec_scratch *x, struct task_struc
 
 /* --- interning ------------------------------------------------------------------------------------- */
 
-/* Path id of x->key, of len bytes; 0 when the tables are full. */
+#define PATH_FULL (~0u)
+
+/* Path id of x->key, of len bytes; PATH_FULL when there is no room for it. */
 static __always_inline __u32 intern(struct exec_scratch *x, __u32 len)
 {
 	__u32 *known = bpf_map_lookup_elem(&path_ids, &x->key);
+	__u64 next;
 	__u32 id;
 
 	if (known)
 		return *known;
-	id = __sync_fetch_and_add(&next_path_id, 1) + 1;
-	if (!id) /* after 4 billion paths: no more identities rather than a reused number */
-		return 0;
+	next = __sync_fetch_and_add(&last_path_id, 1) + 1;
+	if (next >= PATH_FULL) /* after 4 billion paths: no more identities rather than a reused number */
+		return PATH_FULL;
+	id = (__u32)next;
 	x->path.len = len;
+	x->path.round = 0;
 	__builtin_memset(x->path.cache, 0, sizeof(x->path.cache));
 	__builtin_memcpy(x->path.path, x->key.s, OSH_PATH_MAX);
 	if (bpf_map_update_elem(&paths, &id, &x->path, BPF_NOEXIST))
-		return 0;
+		return PATH_FULL;
 	if (!bpf_map_update_elem(&path_ids, &x->key, &id, BPF_NOEXIST))
 		return id;
 	bpf_map_delete_elem(&paths, &id);
 	known = bpf_map_lookup_elem(&path_ids, &x->key); /* another CPU was first */
-	return known ? *known : 0;
+	return known ? *known : PATH_FULL;
+}
+
+static __always_inline void path_mark(__u32 id, __u32 round)
+{
+	struct osh_path *p = id ? bpf_map_lookup_elem(&paths, &id) : NULL;
+
+	if (p)
+		p->round = round;
+}
+
+/* Before a child has the record: a collection that has passed the child's place in the table, and comes to the parent's
+ * when that is gone, finds the paths marked. */
+static __always_inline void paths_inherited(const struct osh_ident *id)
+{
+	__u32 round = *(volatile __u32 *)&path_round;
+
+	if (!(round & 1))
+		return;
+	path_mark(id->exe, round);
+	path_mark(id->script, round);
+	for (int i = 0; i < OSH_ANCESTORS_MAX; i++)
+		path_mark(id->anc[i], round);
 }
 
 /* --- the script ------------------------------------------------------------------------------------ */
@@ -350,6 +377,18 @@ static long anc_step(__u32 i, void *arg)
 	return 1;
 }
 
+/* Nor has what it starts any: nothing of what binds it is known then. */
+static __always_inline int exec_nobody(struct exec_scratch *x, __u32 tgid, __u32 why)
+{
+	__builtin_memset(&x->proc.id, 0, sizeof(x->proc.id));
+	x->proc.id.taint = why;
+	if (bpf_map_update_elem(&procs, &tgid, &x->proc, BPF_ANY)) {
+		bpf_map_delete_elem(&procs, &tgid);
+		stat_inc(OSH_STAT_PROC_LOST);
+	}
+	return 0;
+}
+
 SEC("raw_tp/sched_process_exec")
 int BPF_PROG(on_exec, struct task_struct *p, pid_t old_pid, struct linux_binprm *bprm)
 {
@@ -391,20 +430,15 @@ int BPF_PROG(on_exec, struct task_struct *p, pid_t old_pid, struct linux_binprm 
 	bpf_loop(OSH_ANCESTORS_MAX + 2, anc_step, &anc, 0);
 	/* An ancestor may bring deny rules and inspection, not only rights: none is forgotten.  Who has too many gets
 	 * nothing, and the mark stays with what it starts. */
-	if (anc.full || old->id.taint == OSH_TAINT_ANCESTORS) {
-		__builtin_memset(&x->proc.id, 0, sizeof(x->proc.id));
-		x->proc.id.taint = OSH_TAINT_ANCESTORS;
-		if (bpf_map_update_elem(&procs, &tgid, &x->proc, BPF_ANY)) {
-			bpf_map_delete_elem(&procs, &tgid);
-			stat_inc(OSH_STAT_PROC_LOST);
-		}
-		return 0;
-	}
+	if (anc.full || old->id.taint == OSH_TAINT_ANCESTORS)
+		return exec_nobody(x, tgid, OSH_TAINT_ANCESTORS);
+	if (old->id.taint == OSH_TAINT_PATHS)
+		return exec_nobody(x, tgid, OSH_TAINT_PATHS);
 
 	len = walk_file(x, p, BPF_CORE_READ(bprm, file));
 	if (len)
 		x->proc.id.exe = intern(x, len);
-	if (!x->proc.id.exe)
+	if (!x->proc.id.exe || x->proc.id.exe == PATH_FULL)
 		stat_inc(OSH_STAT_NO_PATH);
 
 	env.at = BPF_CORE_READ(p, mm, env_start);
@@ -418,6 +452,9 @@ int BPF_PROG(on_exec, struct task_struct *p, pid_t old_pid, struct linux_binprm 
 		x->proc.id.taint = OSH_TAINT_FILTER;
 	if (!env.script)
 		x->proc.id.script = script_id(x, bprm);
+	/* A known program whose path does not fit would pass for an unknown one, which a wider block may let go. */
+	if (x->proc.id.exe == PATH_FULL || x->proc.id.script == PATH_FULL)
+		return exec_nobody(x, tgid, OSH_TAINT_PATHS);
 
 	if (bpf_map_update_elem(&procs, &tgid, &x->proc, BPF_ANY)) {
 		bpf_map_delete_elem(&procs, &tgid);
@@ -457,6 +494,7 @@ int BPF_PROG(on_fork, struct task_struct *parent, struct task_struct *child)
 	new->cache[1].gen = 0;
 	new->start_time = BPF_CORE_READ(child, start_time);
 	new->exec_id = BPF_CORE_READ(child, self_exec_id);
+	paths_inherited(&new->id);
 	if (bpf_map_update_elem(&procs, &tgid, new, BPF_ANY))
 		stat_inc(OSH_STAT_PROC_LOST);
 	return 0;

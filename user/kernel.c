@@ -10,6 +10,7 @@
 #include "user/blob.h"
 #include "user/kernel_btf.h"
 #include "user/kernel_lsm.h"
+#include "user/paths.h"
 
 #pragma GCC diagnostic push
 #pragma GCC diagnostic ignored "-Wsign-conversion"
@@ -42,6 +43,8 @@ struct kernel {
 	char lsm_text[160];
 	char failed[64]; /* program that could not be attached */
 	struct known_path *known; /* KNOWN_PATHS of them, by path id, which is never given to another path */
+	struct paths_gone *gone;  /* NULL: nothing has been collected yet */
+	bool keep_paths;	  /* connections could not all be marked */
 };
 
 #define KNOWN_PATHS 512
@@ -423,6 +426,7 @@ struct kernel *kernel_free(struct kernel *k)
 	enforce_bpf__destroy(k->skel);
 	closep(&k->btf_fd);
 	free(k->known);
+	paths_gone_free(k->gone);
 	free(k);
 	return NULL;
 }
@@ -638,9 +642,13 @@ int kernel_path(const struct kernel *k, uint32_t id, char *buf)
 	if (!id)
 		return -ENOENT;
 	if (c->id != id) {
+		const char *text = p.path;
+
 		if (bpf_map_lookup_elem(kernel_map_fd(k, KMAP_PATHS), &id, &p) < 0)
+			text = paths_gone_text(k->gone, id);
+		if (!text)
 			return -ENOENT;
-		memcpy(c->path, p.path, OSH_PATH_MAX);
+		memcpy(c->path, text, OSH_PATH_MAX);
 		c->path[OSH_PATH_MAX - 1] = '\0';
 		c->id = id;
 	}
@@ -688,67 +696,47 @@ size_t kernel_count(const struct kernel *k, enum kernel_map m)
 	return n;
 }
 
-/* --- garbage: paths are never renumbered, so a path that goes too early only loses rights ------------- */
+/* --- paths that nobody has any more -------------------------------------------------------------------- */
 
-#define PATHS_COLLECT_AT 8192
+#define PATHS_COLLECT_AT 8192 /* half of the table */
+#define PATHS_HURRY_AT 12288
 
-struct path_marks {
-	uint8_t *used; /* bit per id up to max */
-	uint32_t max;
+struct flow_marker {
+	struct kernel *kernel;
+	void (*fn)(struct kernel *k, struct path_marks *m);
 };
 
-void path_marks_add(struct path_marks *m, const struct osh_ident *id)
+static int mark_flows_all(void *arg, struct path_marks *m)
 {
-	uint32_t ids[2 + OSH_ANCESTORS_MAX] = {id->exe, id->script};
+	struct flow_marker *f = arg;
 
-	memcpy(ids + 2, id->anc, sizeof(id->anc));
-	for (size_t i = 0; i < ARRAY_LEN(ids); i++)
-		if (ids[i] && ids[i] <= m->max)
-			m->used[ids[i] / 8] |= (uint8_t)(1u << (ids[i] % 8));
+	f->kernel->keep_paths = false;
+	f->fn(f->kernel, m);
+	return f->kernel->keep_paths ? -EAGAIN : 0;
 }
 
-static void mark_procs(const struct kernel *k, struct path_marks *m)
+void kernel_keep_paths(struct kernel *k)
 {
-	uint32_t key, next;
-	struct osh_proc p;
-
-	for (int r = bpf_map_get_next_key(kernel_map_fd(k, KMAP_PROCS), NULL, &next); r == 0;
-	     r = bpf_map_get_next_key(kernel_map_fd(k, KMAP_PROCS), &key, &next)) {
-		key = next;
-		if (bpf_map_lookup_elem(kernel_map_fd(k, KMAP_PROCS), &key, &p) == 0)
-			path_marks_add(m, &p.id);
-	}
-}
-
-static void sweep_paths(const struct kernel *k, const struct path_marks *m)
-{
-	uint32_t key, next;
-	struct osh_path p;
-	int r;
-
-	for (r = bpf_map_get_next_key(kernel_map_fd(k, KMAP_PATHS), NULL, &next); r == 0;) {
-		key = next;
-		r = bpf_map_get_next_key(kernel_map_fd(k, KMAP_PATHS), &key, &next);
-		/* Younger than the marks: may belong to a process that was not there yet. */
-		if (key > m->max || m->used[key / 8] & (1u << (key % 8)))
-			continue;
-		if (bpf_map_lookup_elem(kernel_map_fd(k, KMAP_PATHS), &key, &p) == 0)
-			bpf_map_delete_elem(kernel_map_fd(k, KMAP_PATH_IDS), p.path);
-		bpf_map_delete_elem(kernel_map_fd(k, KMAP_PATHS), &key);
-	}
+	k->keep_paths = true;
 }
 
 void kernel_collect_paths(struct kernel *k, void (*mark_flows)(struct kernel *k, struct path_marks *m))
 {
-	struct path_marks m = {.max = __atomic_load_n(&k->skel->bss->next_path_id, __ATOMIC_RELAXED)};
+	struct flow_marker f = {k, mark_flows};
+	const struct path_tables t = {
+		.procs = kernel_map_fd(k, KMAP_PROCS),
+		.paths = kernel_map_fd(k, KMAP_PATHS),
+		.path_ids = kernel_map_fd(k, KMAP_PATH_IDS),
+		.images = bpf_map__fd(k->skel->maps.images),
+		.current = k->current,
+		.last_id = &k->skel->bss->last_path_id,
+		.round = &k->skel->bss->path_round,
+	};
 
-	if (kernel_count(k, KMAP_PATHS) < PATHS_COLLECT_AT)
-		return;
-	m.used = calloc(m.max / 8 + 1, 1);
-	if (!m.used)
-		return;
-	mark_procs(k, &m);
-	mark_flows(k, &m);
-	sweep_paths(k, &m);
-	free(m.used);
+	/* What is hidden now goes at the next call, so that the proxy has had its time with what has just ended; but not
+	 * when programs are about to find the table full. */
+	if (kernel_count(k, KMAP_PATHS) >= PATHS_COLLECT_AT)
+		(void)paths_collect(&t, mark_flows_all, &f, &k->gone);
+	if (kernel_count(k, KMAP_PATHS) >= PATHS_HURRY_AT)
+		(void)paths_collect(&t, mark_flows_all, &f, &k->gone);
 }

@@ -82,14 +82,17 @@ void kernel_set_current(struct kernel *k, uint64_t gen);
 int kernel_grace(struct kernel *k, const struct published *p);
 
 /* Path of an id into buf (OSH_PATH_MAX bytes), name of a synthetic address (network order) into buf
- * (OSH_NAME_MAX).  -ENOENT: gone; buf is then "". */
+ * (OSH_NAME_MAX).  -ENOENT: gone; buf is then "".  A path is found for a while after its id has left the table: events
+ * name it later. */
 int kernel_path(const struct kernel *k, uint32_t id, char *buf);
 int kernel_name(const struct kernel *k, uint32_t addr, char *buf);
 uint64_t kernel_stat(const struct kernel *k, enum osh_stat s);
 /* Number of entries, by walking the keys; for status. */
 size_t kernel_count(const struct kernel *k, enum kernel_map m);
-/* Forgets paths that no process and no flow uses, when the table is half full.  mark_flows calls path_marks_add() for
- * each native connection. */
+/* When the table of paths is half full: forgets those that no process and no connection has (user/paths.c), which takes
+ * two calls.  mark_flows calls path_marks_add() for each connection, and kernel_keep_paths() when it cannot. */
 struct path_marks;
 void path_marks_add(struct path_marks *m, const struct osh_ident *id);
 void kernel_collect_paths(struct kernel *k, void (*mark_flows)(struct kernel *k, struct path_marks *m));
+/* Nothing is forgotten by the collection that calls mark_flows. */
+void kernel_keep_paths(struct kernel *k);

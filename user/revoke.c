@@ -153,10 +153,10 @@ static int ask_dump(int fd, int map, int family)
 	return send(fd, &d, sizeof(d), 0) < 0 ? -errno : 0;
 }
 
-typedef int (*native_fn)(void *arg, const struct inet_diag_msg *m, const struct osh_flow *f);
+typedef int (*flow_fn)(void *arg, const struct inet_diag_msg *m, const struct osh_flow *f);
 
-/* Calls fn for every native connection of the sandbox in one family. */
-static int each_native(struct kernel *k, int family, native_fn fn, void *arg)
+/* Calls fn for every connection of the sandbox in one family, proxied ones too. */
+static int each_flow(struct kernel *k, int family, flow_fn fn, void *arg)
 {
 	_cleanup_close_ int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_SOCK_DIAG);
 	_cleanup_free_ char *buf = malloc(DUMP_BUFFER);
@@ -183,7 +183,7 @@ static int each_native(struct kernel *k, int family, native_fn fn, void *arg)
 				return r;
 			if (h->nlmsg_type == NLMSG_ERROR)
 				return -EIO;
-			if (!storage_of(h, &s) || !s.flow.gen || s.flow.kind != OSH_FLOW_NATIVE)
+			if (!storage_of(h, &s) || !s.flow.gen)
 				continue;
 			if (r == 0)
 				r = fn(arg, NLMSG_DATA(h), &s.flow);
@@ -206,7 +206,7 @@ static int judge(void *arg, const struct inet_diag_msg *m, const struct osh_flow
 	struct revocation *v = arg;
 	int r;
 
-	if (admitted(v->kernel, v->img, f))
+	if (f->kind != OSH_FLOW_NATIVE || admitted(v->kernel, v->img, f))
 		return 0;
 	r = destroy(v->kill_fd, m);
 	if (r < 0) {
@@ -228,8 +228,8 @@ int revoke_natives(struct kernel *k, const struct image *img, revoke_fn fn, void
 	if (kill_fd < 0)
 		return -errno;
 	v.kill_fd = kill_fd;
-	r = each_native(k, AF_INET, judge, &v);
-	r6 = each_native(k, AF_INET6, judge, &v);
+	r = each_flow(k, AF_INET, judge, &v);
+	r6 = each_flow(k, AF_INET6, judge, &v);
 	if (r == 0)
 		r = r6;
 	if (r == 0)
@@ -240,8 +240,7 @@ int revoke_natives(struct kernel *k, const struct image *img, revoke_fn fn, void
 static int count(void *arg, const struct inet_diag_msg *m, const struct osh_flow *f)
 {
 	(void)m;
-	(void)f;
-	++*(size_t *)arg;
+	*(size_t *)arg += f->kind == OSH_FLOW_NATIVE;
 	return 0;
 }
 
@@ -249,8 +248,8 @@ size_t count_natives(struct kernel *k)
 {
 	size_t n = 0;
 
-	(void)each_native(k, AF_INET, count, &n);
-	(void)each_native(k, AF_INET6, count, &n);
+	(void)each_flow(k, AF_INET, count, &n);
+	(void)each_flow(k, AF_INET6, count, &n);
 	return n;
 }
 
@@ -271,7 +270,11 @@ static int visit(void *arg, const struct inet_diag_msg *m, const struct osh_flow
 int visit_natives(struct kernel *k, revoke_fn fn, void *arg)
 {
 	struct flow_visitor v = {fn, arg};
-	int r = each_native(k, AF_INET, visit, &v);
+	int r = each_flow(k, AF_INET, visit, &v);
 
-	return r < 0 ? r : each_native(k, AF_INET6, visit, &v);
+	if (r == 0)
+		r = each_flow(k, AF_INET6, visit, &v);
+	if (r < 0)
+		kernel_keep_paths(k);
+	return r;
 }
