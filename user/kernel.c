@@ -44,7 +44,6 @@ struct kernel {
 	char failed[64]; /* program that could not be attached */
 	struct known_path *known; /* KNOWN_PATHS of them, by path id, which is never given to another path */
 	struct paths_gone *gone;  /* NULL: nothing has been collected yet */
-	bool keep_paths;	  /* connections could not all be marked */
 };
 
 #define KNOWN_PATHS 512
@@ -701,28 +700,8 @@ size_t kernel_count(const struct kernel *k, enum kernel_map m)
 #define PATHS_COLLECT_AT 8192 /* half of the table */
 #define PATHS_HURRY_AT 12288
 
-struct flow_marker {
-	struct kernel *kernel;
-	void (*fn)(struct kernel *k, struct path_marks *m);
-};
-
-static int mark_flows_all(void *arg, struct path_marks *m)
+void kernel_collect_paths(struct kernel *k, int (*mark_flows)(void *arg, struct path_marks *m), void *arg)
 {
-	struct flow_marker *f = arg;
-
-	f->kernel->keep_paths = false;
-	f->fn(f->kernel, m);
-	return f->kernel->keep_paths ? -EAGAIN : 0;
-}
-
-void kernel_keep_paths(struct kernel *k)
-{
-	k->keep_paths = true;
-}
-
-void kernel_collect_paths(struct kernel *k, void (*mark_flows)(struct kernel *k, struct path_marks *m))
-{
-	struct flow_marker f = {k, mark_flows};
 	const struct path_tables t = {
 		.procs = kernel_map_fd(k, KMAP_PROCS),
 		.paths = kernel_map_fd(k, KMAP_PATHS),
@@ -736,7 +715,7 @@ void kernel_collect_paths(struct kernel *k, void (*mark_flows)(struct kernel *k,
 	/* What is hidden now goes at the next call, so that the proxy has had its time with what has just ended; but not
 	 * when programs are about to find the table full. */
 	if (kernel_count(k, KMAP_PATHS) >= PATHS_COLLECT_AT)
-		(void)paths_collect(&t, mark_flows_all, &f, &k->gone);
+		(void)paths_collect(&t, mark_flows, arg, &k->gone);
 	if (kernel_count(k, KMAP_PATHS) >= PATHS_HURRY_AT)
-		(void)paths_collect(&t, mark_flows_all, &f, &k->gone);
+		(void)paths_collect(&t, mark_flows, arg, &k->gone);
 }

@@ -90,9 +90,7 @@ uint64_t kernel_stat(const struct kernel *k, enum osh_stat s);
 /* Number of entries, by walking the keys; for status. */
 size_t kernel_count(const struct kernel *k, enum kernel_map m);
 /* When the table of paths is half full: forgets those that no process and no connection has (user/paths.c), which takes
- * two calls.  mark_flows calls path_marks_add() for each connection, and kernel_keep_paths() when it cannot. */
+ * two calls.  mark_flows calls path_marks_add() for each connection; when it returns < 0 nothing is forgotten. */
 struct path_marks;
 void path_marks_add(struct path_marks *m, const struct osh_ident *id);
-void kernel_collect_paths(struct kernel *k, void (*mark_flows)(struct kernel *k, struct path_marks *m));
-/* Nothing is forgotten by the collection that calls mark_flows. */
-void kernel_keep_paths(struct kernel *k);
+void kernel_collect_paths(struct kernel *k, int (*mark_flows)(void *arg, struct path_marks *m), void *arg);

@@ -267,14 +267,12 @@ static int visit(void *arg, const struct inet_diag_msg *m, const struct osh_flow
 	return 0;
 }
 
-int visit_natives(struct kernel *k, revoke_fn fn, void *arg)
+int visit_flows(struct kernel *k, revoke_fn fn, void *arg)
 {
 	struct flow_visitor v = {fn, arg};
 	int r = each_flow(k, AF_INET, visit, &v);
 
 	if (r == 0)
 		r = each_flow(k, AF_INET6, visit, &v);
-	if (r < 0)
-		kernel_keep_paths(k);
 	return r;
 }

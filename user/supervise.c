@@ -196,9 +196,9 @@ static void mark_flow(void *arg, const struct osh_flow *f)
 	path_marks_add(arg, &f->id);
 }
 
-static void mark_flows(struct kernel *k, struct path_marks *m)
+static int mark_flows(void *arg, struct path_marks *m)
 {
-	(void)visit_natives(k, mark_flow, m);
+	return visit_flows(arg, mark_flow, m);
 }
 
 static void on_tick(struct loop_timer *t)
@@ -212,7 +212,7 @@ static void on_tick(struct loop_timer *t)
 	if (++n % SUMMARY_TICKS == 0)
 		record_summarise(&s->record, UINT64_MAX);
 	if (n % 40 == 0)
-		kernel_collect_paths(s->kernel, mark_flows);
+		kernel_collect_paths(s->kernel, mark_flows, s->kernel);
 	supervise_flush(s);
 	if (s->revisions.dirty && revisions_sync(&s->revisions) < 0)
 		eventlog_note(&s->events, LOG_L_ERROR, "policy", "revisions could not be written to the disk", NULL);
@@ -424,7 +424,7 @@ static int kernel_side(struct supervisor *s)
 	if (r == 0)
 		r = loop_add(s->loop, &s->hostaddr_watch, s->hostaddr_fd, EPOLLIN, on_hostaddr, s);
 	if (r == 0) {
-		r = visit_natives(s->kernel, unused_flow, NULL);
+		r = visit_flows(s->kernel, unused_flow, NULL);
 		if (r < 0)
 			return supervise_fail(s, "connections cannot be listed (sock_diag: %s), so a reload could not cut them; "
 						 "try 'modprobe tcp_diag'", strerror(-r));
