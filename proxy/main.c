@@ -110,6 +110,7 @@ static void on_name_refused(void *arg, const struct osh_dns_client *client, stru
 	e.time = loop_now(px->loop);
 	e.gen = images_current(px->images).gen;
 	e.pid = client->pid;
+	e.uid = WIRE_NO_UID; /* who asks the resolver is known by process */
 	e.id = client->id;
 	e.dst.family = family;
 	memcpy(e.dst.addr, addr, sizeof(e.dst.addr));

@@ -18,13 +18,14 @@
 #include <sys/socket.h>
 
 #define QUEUE_MAX 4096 /* a swap that cuts every flow has an event for each */
+#define QUEUE_BYTES (8u << 20)
 
 struct super {
 	struct proxy *px;
 	struct loop_watch watch;
 	int fd;
-	struct wire_event *queue; /* ring of QUEUE_MAX, made when first needed */
-	size_t head, n;
+	struct wire_event **queue; /* ring of QUEUE_MAX, made when first needed; of each what goes on the wire */
+	size_t head, n, bytes;
 	uint64_t lost, lost_since;
 };
 
@@ -156,7 +157,9 @@ static int report_lost(struct super *s)
 
 static void flush(struct super *s)
 {
-	while (s->n && send_packet(s, &s->queue[s->head], sizeof(s->queue[0]), -1) == 0) {
+	while (s->n && send_packet(s, s->queue[s->head], s->queue[s->head]->m.size, -1) == 0) {
+		s->bytes -= s->queue[s->head]->m.size;
+		free(s->queue[s->head]);
 		s->head = (s->head + 1) % QUEUE_MAX;
 		s->n--;
 	}
@@ -168,18 +171,34 @@ static void flush(struct super *s)
 	loop_mod(s->px->loop, &s->watch, s->n || s->lost ? EPOLLIN | EPOLLOUT : EPOLLIN);
 }
 
-void super_event(struct super *s, const struct wire_event *e)
+/* false: no room. */
+static bool enqueue(struct super *s, const struct wire_event *e)
 {
-	if (s->n == 0 && s->lost == 0 && send_packet(s, e, sizeof(*e), -1) == 0)
-		return;
+	struct wire_event *copy = NULL;
+
 	if (!s->queue)
-		s->queue = calloc(QUEUE_MAX, sizeof(*s->queue));
-	if (!s->queue || s->n == QUEUE_MAX) {
-		if (!s->lost++)
-			s->lost_since = loop_now(s->px->loop);
-	} else {
-		s->queue[(s->head + s->n++) % QUEUE_MAX] = *e;
-	}
+		s->queue = calloc(QUEUE_MAX, sizeof(struct wire_event *));
+	if (s->queue && s->n < QUEUE_MAX && s->bytes + e->m.size <= QUEUE_BYTES)
+		copy = malloc(e->m.size);
+	if (!copy)
+		return false;
+	memcpy(copy, e, e->m.size);
+	s->queue[(s->head + s->n++) % QUEUE_MAX] = copy;
+	s->bytes += e->m.size;
+	return true;
+}
+
+void super_event(struct super *s, const struct wire_event *whole)
+{
+	uint32_t n = WIRE_EVENT_SIZE(whole->target_n);
+	struct wire_event e;
+
+	memcpy(&e, whole, n);
+	e.m.size = n;
+	if (s->n == 0 && s->lost == 0 && send_packet(s, &e, n, -1) == 0)
+		return;
+	if (!enqueue(s, &e) && !s->lost++)
+		s->lost_since = loop_now(s->px->loop);
 	loop_mod(s->px->loop, &s->watch, EPOLLIN | EPOLLOUT);
 }
 

@@ -9,10 +9,10 @@
 #include "bpf/abi.h"
 #include "policy/base.h"
 
-#define WIRE_VERSION 2
+#define WIRE_VERSION 3
 #define WIRE_FD 3
 #define WIRE_NAMESERVERS_MAX 4
-#define WIRE_TARGET_MAX 1024
+#define WIRE_TARGET_MAX 4096 /* TARGET_PATH_MAX: whatever is judged is whole */
 #define WIRE_TEXT_MAX 256
 
 enum wire_type {
@@ -100,13 +100,16 @@ struct wire_unjailed {
 
 enum wire_decision { WD_ALLOW = 1, WD_DENY, WD_AUDIT, WD_ERROR };
 
+#define WIRE_NO_UID 0xffffffffu /* (uid_t)-1: nobody's */
+
 /* One request-level event, or an error of a proxied flow.  Strings are bytes with a length, cut to their
- * bound, not trusted. */
+ * bound, not trusted.  On the wire, and where many are kept, it ends behind its target: WIRE_EVENT_SIZE(target_n) bytes,
+ * which m.size says there. */
 struct wire_event {
 	struct wire_msg m;
 	uint64_t time; /* boot clock, ns */
 	uint64_t gen;
-	uint32_t pid, uid;
+	uint32_t pid, uid; /* pid 0, uid WIRE_NO_UID: not known */
 	uint32_t decision; /* enum wire_decision */
 	uint32_t block;	   /* or ~0 */
 	uint32_t status;   /* HTTP status sent to the program, 0 none */
@@ -118,7 +121,14 @@ struct wire_event {
 	uint16_t host_n, method_n, target_n, reason_n, rule_n, pad[3];
 	char host[OSH_NAME_MAX];
 	char method[32];
-	char target[WIRE_TARGET_MAX]; /* canonical path; raw target of a refused one */
-	char reason[WIRE_TEXT_MAX];   /* deny, audit: l7_deny_reason; error: what happened */
+	char reason[WIRE_TEXT_MAX]; /* deny, audit: l7_deny_reason; error: what happened */
 	char rule[WIRE_TEXT_MAX];
+	char target[WIRE_TARGET_MAX]; /* canonical path; raw target of a refused one */
 };
+#define WIRE_EVENT_SIZE(target_n) ((uint32_t)(offsetof(struct wire_event, target) + (target_n)))
+
+/* Is what came, n bytes of it, a whole event? */
+static inline bool wire_event_whole(const struct wire_event *e, size_t n)
+{
+	return n >= WIRE_EVENT_SIZE(0) && e->target_n <= WIRE_TARGET_MAX && n == WIRE_EVENT_SIZE(e->target_n);
+}

@@ -143,7 +143,7 @@ struct text {
 	char addr[INET6_ADDRSTRLEN];
 	char binary[OSH_PATH_MAX];
 	char script[OSH_PATH_MAX];
-	char ancestors[4096];
+	char ancestors[OSH_ANCESTORS_MAX * OSH_PATH_MAX]; /* all of them, with their commas */
 	char reason[512];
 	char proto[32], family[32], type[32];
 	char since[40];
@@ -375,8 +375,10 @@ void eventlog_request(struct eventlog *l, const struct wire_event *e, const stru
 	if (e->rule_line)
 		log_uint(&r, "rule_line", e->rule_line);
 	log_uint(&r, "status", e->status);
-	log_uint(&r, "pid", e->pid);
-	log_uint(&r, "uid", e->uid);
+	if (e->pid)
+		log_uint(&r, "pid", e->pid);
+	if (e->uid != WIRE_NO_UID)
+		log_uint(&r, "uid", e->uid);
 	put(&r, "ancestors", t.ancestors);
 	log_uint(&r, "generation", e->gen);
 	if (e->dst.family) {

@@ -20,7 +20,7 @@
 #include <sys/stat.h>
 #include <time.h>
 
-#define VALUE_MAX 4096u
+#define VALUE_MAX LOG_VALUE_MAX
 #define FLUSH_AT (64u << 10) /* log_write() flushes by itself from here on */
 #define BUF_MAX (2u << 20)   /* more than the longest line, LOG_FIELDS_MAX * VALUE_MAX * 5 */
 #define NS_PER_S 1000000000ull

@@ -15,7 +15,8 @@
 
 enum log_level { LOG_L_DEBUG, LOG_L_INFO, LOG_L_WARN, LOG_L_ERROR };
 
-#define LOG_FIELDS_MAX 40
+#define LOG_FIELDS_MAX 24
+#define LOG_VALUE_MAX 8192u /* bytes of a string: 16 paths of 511 and their commas; what is beyond is cut off */
 #define LOG_SEGMENT_MAX (16u << 20) /* bytes; then a new segment */
 #define LOG_SEGMENTS_MAX 12	    /* the oldest goes, and its loss is stated in the next line */
 #define LOG_KEPT 0		    /* the segment of what was kept of those */
@@ -24,7 +25,7 @@ enum log_level { LOG_L_DEBUG, LOG_L_INFO, LOG_L_WARN, LOG_L_ERROR };
 struct log_field {
 	const char *key; /* a literal: [a-z0-9_] */
 	enum { LOG_F_STRING, LOG_F_UINT } type;
-	struct slice s; /* any bytes, at most 4096 are kept */
+	struct slice s; /* any bytes, at most LOG_VALUE_MAX are kept */
 	uint64_t u;
 };
 

@@ -374,7 +374,7 @@ static void on_message(struct supervisor *s, const union wire_any *u, size_t n, 
 			eventlog_note(&s->events, LOG_L_ERROR, "sandbox", why, NULL); /* a restarted one: it ends */
 		else
 			(void)supervise_missing(s, LAYER_PROXY_JAIL, why);
-	} else if (u->m.type == WIRE_EVENT && n == sizeof(u->event)) {
+	} else if (u->m.type == WIRE_EVENT && wire_event_whole(&u->event, n)) {
 		record_request(&s->record, &u->event);
 	} else if (u->m.type == WIRE_LOST && n == sizeof(u->lost)) {
 		record_request_lost(&s->record, &u->lost);

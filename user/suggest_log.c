@@ -8,7 +8,7 @@
 #include <jansson.h>
 
 #define ANCESTORS_MAX 64
-#define TARGET_CUT 1024 /* WIRE_TARGET_MAX: as long as this, the rest may be missing */
+#define TARGET_CUT 4096 /* WIRE_TARGET_MAX: as long as this, the rest may be missing */
 #define METHOD_CUT 32
 
 /* Strings of a line as the bytes they stand for. */

@@ -40,7 +40,7 @@ network_policies:
       - host: "$OK_IP"
         port: 8080
         protocol: rest
-        rules: [{allow: {method: GET, path: /it}}]
+        rules: [{allow: {method: GET, path: /it}}, {allow: {method: GET, path: "/long/**"}}]
     binaries: [{path: $W/client}]
 YAML
 
@@ -117,7 +117,7 @@ flooded f $((20000 + 500 * (SECS + 5))) passforks "$SECS" 2 2000 $OK_IP 4000
 
 section "requests on one connection"
 must_start r "$T/p.yaml"
-LIMIT=200 sb r "$W/client" requests 9500 $OK_IP 8080 $OK_IP
+LIMIT=200 sb r "$W/client" requests 9500 $OK_IP 8080 $OK_IP /it
 check "they are answered" all 'rc_is 0' '[ "$OUT" = 9500 ]'
 totals r client request
 OUT="lines $LINES_, suppressed $SUMMED, lost $LOST, wrong $BAD_"
@@ -125,4 +125,22 @@ printf '# %s\n' "$OUT"
 check "each is a line, part of a summary, or counted as lost" test $((LINES_ + SUMMED + LOST)) = 9500
 # A machine that needs 13 s for them stays within the budget.
 check "beyond the budget there is a summary" eval '[ "$BAD_" = 0 ] && { [ "$SUMMED" -gt 0 ] || [ "${OSHT_SLOW:-1}" != 1 ]; }'
+
+section "the log has the whole of what was judged"
+LONG=/long/$(printf '%4080s' '' | tr ' ' x)SECRETEND
+sb r "$W/client" requests 1 $OK_IP 8080 $OK_IP "$LONG"
+check "a path of ${#LONG} bytes is sent" all 'rc_is 0' 'out_is 1'
+check "and stands in its line to the end" logged r "l7_target=/long/x{4080}SECRETEND "
+mkdir -p "$W/deep"
+D=$W/deep
+for _ in 1 2; do D=$D/$(printf '%190s' '' | tr ' ' d); mkdir "$D"; done
+for i in $(seq 12); do ln "$(real env)" "$D/e$i" 2>/dev/null || cp "$(real env)" "$D/e$i"; done
+CHAIN=()
+for i in $(seq 12); do CHAIN+=("$D/e$i"); done
+sb r "${CHAIN[@]}" "$W/flood" pass 0.01 1 $OK_IP 4000
+check "twelve programs with paths of ${#D} bytes start one another" rc_is 0
+logs r --format json
+ANC=$(grep -o "\"ancestors\":\"[^\"]*$D/e12,[^\"]*\"" <<<"$OUT" | head -1)
+OUT=${#ANC}
+check "all of them stand in the line of the last" eval '[ "$(grep -o "/e[0-9]*[,\"]" <<<"$ANC" | wc -l)" = 12 ]'
 finish

@@ -140,6 +140,7 @@ refused_l4() {
 	sb d "$PROBE" name "$1" 4000
 	check "$1: refused, nothing arrives" all 'rc_not 0' 'out_lacks "ok port"' "came_not sniff '^tcp .* 4000\$'" 'came_not sinks "^tcp"'
 	check "$1: the reason is in the log" logged d "address not allowed \\(?.*$2"
+	check "$1: and no line blames root" all '! logged d "address not allowed.* uid=0( |\$)"'
 }
 refused_l4 lo.example.test loopback
 refused_l4 meta.example.test link-local

@@ -6,7 +6,7 @@
  *   flood SECONDS PROCESSES ADDRESS PORT        each process connects again and again; prints the attempts of all
  *   forks SECONDS PROCESSES N ADDRESS PORT      each makes children of N attempts one after another; prints the attempts
  *   pass, passforks                             the same with connects that are allowed
- *   requests N ADDRESS PORT HOST                N requests on one connection, one after another; prints how many
+ *   requests N ADDRESS PORT HOST PATH           N requests on one connection, one after another; prints how many
  *   burst N PORT                                N attempts at once, each to an address of its own (10.200.x.y)
  *   quiet SECONDS MS PORT                       one attempt each MS milliseconds, to 10.201.x.y; prints how many
  *   allowed SECONDS ADDRESS PORT                connects that go through, one each 10 ms; prints median and 99 % in us
@@ -192,10 +192,10 @@ static int allowed(double seconds, const struct sockaddr_in *a)
 	return 0;
 }
 
-static int requests(unsigned long n, const struct sockaddr_in *a, const char *host)
+static int requests(unsigned long n, const struct sockaddr_in *a, const char *host, const char *path)
 {
-	char text[300], b[4096];
-	int fd = tcp_socket(), len = snprintf(text, sizeof(text), "GET /it HTTP/1.1\r\nHost: %s\r\n\r\n", host);
+	char text[8192], b[4096];
+	int fd = tcp_socket(), len = snprintf(text, sizeof(text), "GET %s HTTP/1.1\r\nHost: %s\r\n\r\n", path, host);
 	unsigned long done = 0;
 
 	if (connect(fd, (const struct sockaddr *)a, sizeof(*a)) < 0) {
@@ -233,10 +233,10 @@ int main(int argc, char **argv)
 		passing = true;
 		what = !strcmp(what, "pass") ? "flood" : what + 4;
 	}
-	if (!strcmp(what, "requests") && argc == 6) {
+	if (!strcmp(what, "requests") && argc == 7) {
 		struct sockaddr_in a = address(ntohl(inet_addr(argv[3])), argv[4]);
 
-		return requests(strtoul(argv[2], NULL, 10), &a, argv[5]);
+		return requests(strtoul(argv[2], NULL, 10), &a, argv[5], argv[6]);
 	}
 	if (!strcmp(what, "flood") && argc == 6) {
 		struct sockaddr_in a = address(ntohl(inet_addr(argv[4])), argv[5]);

@@ -243,18 +243,18 @@ static void test_values_any(void **state)
 
 static void test_value_cut(void **state)
 {
-	static uint8_t big[6000];
+	static uint8_t big[LOG_VALUE_MAX + 2000];
 	char *line;
 
 	(void)state;
 	memset(big, 'a', sizeof(big));
-	memcpy(big + 4095, "\xc3\xa9", 2); /* would be cut in two */
+	memcpy(big + LOG_VALUE_MAX - 1, "\xc3\xa9", 2); /* would be cut in two */
 	line = line_of((struct slice){big, sizeof(big)});
-	assert_int_equal(strlen(line), strlen(HEAD_JSON ",\"v\":\"\"}") + 4095);
+	assert_int_equal(strlen(line), strlen(HEAD_JSON ",\"v\":\"\"}") + LOG_VALUE_MAX - 1);
 	free(line);
 	memset(big, 0x80, sizeof(big)); /* all escaped */
 	line = line_of((struct slice){big, sizeof(big)});
-	assert_true(strlen(line) >= strlen(HEAD_JSON ",\"v\":\"\"}") + 4092ul * 5);
+	assert_true(strlen(line) >= strlen(HEAD_JSON ",\"v\":\"\"}") + (LOG_VALUE_MAX - 4ul) * 5);
 	free(line);
 }
 
@@ -352,7 +352,7 @@ static void test_record_numbers(void **state)
 
 static void test_record_bounds(void **state)
 {
-	static uint8_t big[LOG_FIELDS_MAX][4096];
+	static uint8_t big[LOG_FIELDS_MAX][LOG_VALUE_MAX];
 	struct log *l = open_log();
 	struct logview *v;
 	struct log_record r;
@@ -362,7 +362,7 @@ static void test_record_bounds(void **state)
 	memset(big, 1, sizeof(big));
 	log_init(&r, LOG_L_INFO, "test", T0);
 	for (size_t i = 0; i < LOG_FIELDS_MAX + 5; i++)
-		log_str(&r, "v", (struct slice){big[i % LOG_FIELDS_MAX], 4096});
+		log_str(&r, "v", (struct slice){big[i % LOG_FIELDS_MAX], LOG_VALUE_MAX});
 	assert_int_equal(r.n, LOG_FIELDS_MAX);
 	log_write(l, &r); /* the longest line there can be is written and read */
 	write_n(l, LOG_L_INFO, T0, 7);
@@ -371,7 +371,7 @@ static void test_record_bounds(void **state)
 	log_close(l);
 	assert_int_equal(logview_open(dir, 0, LOG_L_DEBUG, &v), 0);
 	assert_int_equal(logview_next(v, &line), 1);
-	assert_true(line.n > LOG_FIELDS_MAX * 4096ul * 5);
+	assert_true(line.n > LOG_FIELDS_MAX * (size_t)LOG_VALUE_MAX * 5);
 	assert_int_equal(logview_next(v, &line), 1);
 	assert_int_equal(logview_next(v, &line), 0);
 	assert_int_equal(logview_bad_lines(v), 0);

@@ -99,7 +99,7 @@ static void test_passed_over(void **state)
 static void test_bytes(void **state)
 {
 	struct denials d = {0};
-	char target[1100];
+	char target[4200];
 
 	(void)state;
 	add(&d, HEAD("warn") "\"action\":\"deny\",\"dst_host\":\"a\",\"dst_port\":1,\"binary\":\"/x\\\\x0ay\\\\x5cx0a\\\"\","
@@ -108,9 +108,9 @@ static void test_bytes(void **state)
 	assert_true(slice_eq_str(d.v[0].binary, "/x\ny\\x0a\""));
 	memset(target, 'a', sizeof(target));
 	target[0] = '/';
-	target[1024] = 0;
+	target[4096] = 0;
 	{
-		char line[4096];
+		char line[8192];
 
 		snprintf(line, sizeof(line),
 			 HEAD("warn") "\"kind\":\"request\",\"l7_decision\":\"deny\",\"dst_host\":\"a.b\","
