@@ -482,6 +482,7 @@ enum osh_told {
 	OSH_TOLD_LOST_ALLOW,
 	OSH_TOLD_SUPPRESSED_OTHER,
 	OSH_TOLD_ALLOWED_OTHER,
+	OSH_TOLD_HELD, /* taken from the ring, the slots or the proxy, and not in the log's file: at least as many as are */
 	OSH_TOLD_MAX,
 };
 

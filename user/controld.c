@@ -149,6 +149,7 @@ static void status(struct client *c)
 		json_object_set_new(j, "processes", json_integer((json_int_t)kernel_count(s->kernel, KMAP_PROCS)));
 		json_object_set_new(j, "events_lost", json_integer((json_int_t)record_lost(&s->record, lost)));
 		json_object_set_new(j, "lost", record_status(&s->record));
+		json_object_set_new(j, "failed", record_failed(&s->record));
 		json_object_set_new(j, "events_suppressed", json_integer((json_int_t)s->record.suppressed));
 		json_object_set_new(j, "inbound_dropped",
 				    json_integer((json_int_t)kernel_stat(s->kernel, OSH_STAT_INBOUND)));

@@ -5,6 +5,7 @@
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
 #include <sched.h>
+#include <stdarg.h>
 #include <sys/mman.h>
 #include <time.h>
 
@@ -40,11 +41,46 @@ static int map_pages(int fd, size_t n, void **ret)
 	return 0;
 }
 
+static int connects_new(struct connects_limit *l, struct ratelimit_bounds bounds)
+{
+	l->limit = ratelimit_new(bounds);
+	l->last = calloc(RATELIMIT_SLOTS, sizeof(*l->last));
+	return l->limit && l->last ? 0 : -ENOMEM;
+}
+
+static int requests_new(struct requests_limit *l, struct ratelimit_bounds bounds)
+{
+	l->limit = ratelimit_new(bounds);
+	l->last = calloc(RATELIMIT_SLOTS, sizeof(struct wire_event *));
+	return l->limit && l->last ? 0 : -ENOMEM;
+}
+
+static int limits_new(struct record *r)
+{
+	const struct ratelimit_bounds deny = {RECORD_DENY_PER_S, RECORD_BURST, RECORD_ALL_DENY_PER_S, RECORD_ALL_BURST};
+	const struct ratelimit_bounds pass = {RECORD_PASS_PER_S, RECORD_BURST, RECORD_ALL_PASS_PER_S, RECORD_ALL_BURST};
+	int e = connects_new(&r->denials, deny);
+
+	if (e == 0)
+		e = connects_new(&r->allows, pass);
+	if (e == 0)
+		e = connects_new(&r->refused, (struct ratelimit_bounds){OSH_DENY_PER_S, OSH_DENY_BURST, 0, 0});
+	if (e == 0)
+		e = requests_new(&r->requests, deny);
+	if (e == 0)
+		e = requests_new(&r->passed_exe, pass);
+	if (e == 0)
+		e = requests_new(&r->passed, (struct ratelimit_bounds){OSH_ALLOW_PER_S, OSH_ALLOW_BURST, 0, 0});
+	return e;
+}
+
 int record_open(struct record *r, struct kernel *k, struct eventlog *l)
 {
 	void *slots = NULL, *told = NULL;
-	int e = map_pages(kernel_map_fd(k, KMAP_SUPPRESSED), SLOTS_BYTES, &slots);
+	int e = limits_new(r);
 
+	if (e == 0)
+		e = map_pages(kernel_map_fd(k, KMAP_SUPPRESSED), SLOTS_BYTES, &slots);
 	if (e < 0)
 		return e;
 	e = map_pages(kernel_map_fd(k, KMAP_TOLD), TOLD_BYTES, &told);
@@ -57,10 +93,13 @@ int record_open(struct record *r, struct kernel *k, struct eventlog *l)
 	r->kernel = k;
 	r->events = l;
 	r->checked_ns = boot_ns();
-	r->denials.limit = r->allows.limit = r->requests.limit = r->passed_exe.limit =
-		(struct ratelimit){.per_second = RECORD_PER_S, .burst = RECORD_BURST};
-	r->passed.limit = (struct ratelimit){.per_second = OSH_ALLOW_PER_S, .burst = OSH_ALLOW_BURST};
 	return 0;
+}
+
+/* n are on their way from a count that outlives this process, or from nowhere, to a line in the file. */
+static void under_way(struct record *r, uint64_t n)
+{
+	__atomic_store_n(&r->told[OSH_TOLD_HELD], r->told[OSH_TOLD_HELD] + n, __ATOMIC_RELEASE);
 }
 
 /* ------------------------------------------------------------------------------------ one by one -- */
@@ -71,30 +110,61 @@ static struct connects_limit *connects_of(struct record *r, const struct osh_eve
 }
 
 /* false: counted, with e as the last of what n stands for. */
-static bool take_connects(struct connects_limit *l, const struct osh_event *e, uint64_t n, uint64_t now)
+static bool take_connects(struct record *r, struct connects_limit *l, uint64_t key, const struct osh_event *e, uint64_t n,
+			  uint64_t now)
 {
 	size_t slot;
 
-	if (ratelimit_take(&l->limit, e->id.exe, n, now, &slot))
+	if (ratelimit_take(l->limit, key, n, now, &slot))
 		return true;
 	l->last[slot] = *e;
+	r->held += n;
 	return false;
 }
 
-static bool take_request(struct requests_limit *l, uint64_t key, const struct wire_event *e, uint64_t now)
+static size_t wire_bytes(const struct wire_event *e)
 {
-	size_t slot;
+	return e->m.size <= sizeof(*e) ? e->m.size : sizeof(*e);
+}
 
-	if (ratelimit_take(&l->limit, key, 1, now, &slot))
+static void forget_request(struct record *r, struct wire_event **last)
+{
+	if (*last)
+		r->last_bytes -= wire_bytes(*last);
+	free(*last);
+	*last = NULL;
+}
+
+static bool take_request(struct record *r, struct requests_limit *l, uint64_t key, const struct wire_event *e, uint64_t now)
+{
+	size_t slot, n = wire_bytes(e);
+
+	if (ratelimit_take(l->limit, key, 1, now, &slot))
 		return true;
-	l->last[slot] = *e;
+	forget_request(r, &l->last[slot]);
+	if (r->last_bytes + n <= RECORD_LAST_BYTES)
+		l->last[slot] = malloc(n);
+	if (l->last[slot]) {
+		memcpy(l->last[slot], e, n);
+		r->last_bytes += n;
+	}
+	r->held++;
 	return false;
 }
 
 void record_connect(struct record *r, const struct osh_event *e)
 {
-	if (take_connects(connects_of(r, e), e, 1, e->time))
+	if (take_connects(r, connects_of(r, e), e->id.exe, e, 1, e->time))
 		eventlog_connect(r->events, e, NULL);
+}
+
+void record_refused(struct record *r, const struct osh_event *e)
+{
+	if (!r->slots)
+		return;
+	under_way(r, 1);
+	if (take_connects(r, &r->refused, e->pid, e, 1, e->time))
+		record_connect(r, e);
 }
 
 /* What the audit would have refused and errors have budgets of their own: what is allowed does not hide them. */
@@ -104,9 +174,12 @@ void record_request(struct record *r, const struct wire_event *e)
 {
 	uint64_t now = boot_ns(); /* the proxy's clock is not trusted */
 
-	if (e->decision == WD_DENY ? take_request(&r->requests, e->id.exe, e, now)
-				   : take_request(&r->passed, PASSED_KEY(e->pid, e), e, now) &&
-					     take_request(&r->passed_exe, PASSED_KEY(e->id.exe, e), e, now))
+	if (!r->slots)
+		return;
+	under_way(r, 1);
+	if (e->decision == WD_DENY ? take_request(r, &r->requests, e->id.exe, e, now)
+				   : take_request(r, &r->passed, PASSED_KEY(e->pid, e), e, now) &&
+					     take_request(r, &r->passed_exe, PASSED_KEY(e->id.exe, e), e, now))
 		eventlog_request(r->events, e, NULL);
 }
 
@@ -158,46 +231,124 @@ static void summarise_slot(struct record *r, struct osh_suppressed *s, uint64_t 
 	}
 	if (!read_last(s, &e) || e.gen > upto)
 		return;
-	s->told = count;
-	if (!take_connects(connects_of(r, &e), &e, sum.count, now))
+	under_way(r, sum.count); /* before: who clears up may count them twice, but not miss them */
+	__atomic_store_n(&s->told, count, __ATOMIC_RELEASE);
+	if (!take_connects(r, connects_of(r, &e), e.id.exe, &e, sum.count, now))
 		return;
 	eventlog_connect(r->events, &e, &sum);
 	r->suppressed += sum.count;
 }
 
-static void summarise_connects(struct record *r, struct connects_limit *l, uint64_t now)
+static struct summary summary_of(struct record *r, struct ratelimit *l, struct ratelimit_slot *s)
 {
-	struct ratelimit_slot slot;
+	struct summary sum = {.count = s->suppressed, .since_ns = s->since_ns};
 
-	for (size_t at = 0; ratelimit_next(&l->limit, now, &at, &slot);) {
-		struct summary sum = {.count = slot.suppressed, .since_ns = slot.since_ns};
+	ratelimit_told(l, s);
+	r->held -= sum.count;
+	return sum;
+}
 
-		eventlog_connect(r->events, &l->last[at - 1], &sum);
+/* How many lines of this turn. */
+static size_t turn(const struct record *r, const struct ratelimit *l, uint64_t upto)
+{
+	size_t n = l->pending / RECORD_ROUND;
+
+	return r->all || upto != UINT64_MAX ? SIZE_MAX : n > RECORD_SUMMARIES ? n : RECORD_SUMMARIES;
+}
+
+/* The processes' refused sockets, each under the bound of its executable. */
+static void summarise_refused(struct record *r, uint64_t upto, uint64_t now)
+{
+	struct connects_limit *l = &r->refused;
+	struct ratelimit_slot *s;
+
+	for (size_t at = 0; (s = ratelimit_next(l->limit, now, &at));) {
+		const struct osh_event *e = &l->last[at - 1];
+		struct summary sum;
+
+		if (e->gen > upto)
+			continue;
+		sum = summary_of(r, l->limit, s);
+		if (!take_connects(r, &r->denials, e->id.exe, e, sum.count, now))
+			continue;
+		eventlog_connect(r->events, e, &sum);
 		r->suppressed += sum.count;
 	}
 }
 
-static void summarise_requests(struct record *r, struct requests_limit *l, uint64_t now)
+static void summarise_connects(struct record *r, struct connects_limit *l, uint64_t upto, uint64_t now)
 {
-	struct ratelimit_slot slot;
+	size_t left = turn(r, l->limit, upto), at = left == SIZE_MAX ? 0 : l->at;
+	struct ratelimit_slot *s = NULL;
 
-	for (size_t at = 0; ratelimit_next(&l->limit, now, &at, &slot);) {
-		struct summary sum = {.count = slot.suppressed, .since_ns = slot.since_ns};
+	while (left && (s = ratelimit_next(l->limit, now, &at))) {
+		struct summary sum;
 
-		eventlog_request(r->events, &l->last[at - 1], &sum);
+		if (l->last[at - 1].gen > upto)
+			continue;
+		sum = summary_of(r, l->limit, s);
+		eventlog_connect(r->events, &l->last[at - 1], &sum);
 		r->suppressed += sum.count;
+		left--;
 	}
+	l->at = s ? at : 0;
+}
+
+/* What stands for a request that there was no memory for. */
+static void blank_request(const struct record *r, const struct requests_limit *l, const struct ratelimit_slot *s,
+			  struct wire_event *ret)
+{
+	memset(ret, 0, sizeof(*ret));
+	ret->m = (struct wire_msg){WIRE_EVENT, WIRE_EVENT_SIZE(0)};
+	ret->time = s->since_ns;
+	ret->block = ~0u;
+	ret->uid = WIRE_NO_UID;
+	ret->decision = l == &r->requests ? WD_DENY : (uint32_t)s->key;
+	if (l == &r->requests)
+		ret->id.exe = (uint32_t)s->key;
+	else if (l == &r->passed_exe)
+		ret->id.exe = (uint32_t)(s->key >> 32);
+	else
+		ret->pid = (uint32_t)(s->key >> 32);
+}
+
+static void summarise_requests(struct record *r, struct requests_limit *l, uint64_t upto, uint64_t now)
+{
+	size_t left = turn(r, l->limit, upto), at = left == SIZE_MAX ? 0 : l->at;
+	struct ratelimit_slot *s = NULL;
+	struct wire_event blank;
+
+	while (left && (s = ratelimit_next(l->limit, now, &at))) {
+		struct wire_event **e = &l->last[at - 1];
+		struct summary sum;
+
+		if (*e && (*e)->gen > upto)
+			continue;
+		if (!*e)
+			blank_request(r, l, s, &blank);
+		sum = summary_of(r, l->limit, s);
+		eventlog_request(r->events, *e ? *e : &blank, &sum);
+		forget_request(r, e);
+		r->suppressed += sum.count;
+		left--;
+	}
+	l->at = s ? at : 0;
 }
 
 static void summarise_others(struct record *r, uint32_t stat, uint32_t told, const char *message)
 {
-	uint64_t n = kernel_stat(r->kernel, stat), more = n - r->told[told];
+	uint64_t n = kernel_stat(r->kernel, stat), more = n - r->stated[told];
 
 	if (!more)
 		return;
 	eventlog_count(r->events, message, "suppressed", more);
-	r->told[told] = n;
+	r->stated[told] = n;
 	r->suppressed += more;
+}
+
+void record_all(struct record *r)
+{
+	r->all = true;
 }
 
 void record_summarise(struct record *r, uint64_t upto)
@@ -210,15 +361,18 @@ void record_summarise(struct record *r, uint64_t upto)
 	for (size_t i = 0; i < OSH_SUPPRESSED_MAX; i++)
 		if (__atomic_load_n(&r->slots[i].owner, __ATOMIC_ACQUIRE))
 			summarise_slot(r, &r->slots[i], upto, now);
-	summarise_connects(r, &r->denials, now);
-	summarise_connects(r, &r->allows, now);
-	summarise_requests(r, &r->requests, now);
-	summarise_requests(r, &r->passed, now);
-	summarise_requests(r, &r->passed_exe, now);
+	summarise_refused(r, upto, now);
+	summarise_connects(r, &r->denials, upto, now);
+	summarise_connects(r, &r->allows, upto, now);
+	summarise_requests(r, &r->requests, upto, now);
+	summarise_requests(r, &r->passed, upto, now);
+	summarise_requests(r, &r->passed_exe, upto, now);
 	summarise_others(r, OSH_STAT_SUPPRESSED_OTHER, OSH_TOLD_SUPPRESSED_OTHER,
 			 "denials of many processes at once are counted together");
 	summarise_others(r, OSH_STAT_ALLOWED_OTHER, OSH_TOLD_ALLOWED_OTHER,
 			 "allowed connections of many processes at once are counted together");
+	if (upto == UINT64_MAX)
+		r->all = false;
 }
 
 /* ----------------------------------------------------------------------------------------- losses -- */
@@ -232,6 +386,35 @@ void record_request_lost(struct record *r, const struct wire_lost *m)
 		      LOST_KINDS, m->since, boot_ns());
 }
 
+static const struct {
+	uint32_t stat;
+	const char *name;    /* in status */
+	const char *message; /* in the log, with the field key */
+	const char *key;
+	const char *text; /* at the end, behind the number */
+} failures[FAILED_KINDS] = {
+	[FAILED_FLOW] = {OSH_STAT_FLOW_LOST, "flows", "the table of flows had no room: connections are reset", "connections",
+			 "connections reset (no room in the table of flows)"},
+	[FAILED_RECORD] = {OSH_STAT_NO_FLOW, "flow_records", "connections came to the proxy without a record and are reset",
+			   "connections", "connections reset (without a record)"},
+	[FAILED_PROCESS] = {OSH_STAT_PROC_LOST, "processes", "processes could not be recorded and have no identity",
+			    "processes", "processes without identity (not recorded)"},
+	[FAILED_PATH] = {OSH_STAT_NO_PATH, "paths",
+			 "programs without a path that can be recorded (in memory, deleted, too long, too many) have no identity",
+			 "programs", "programs without identity (no path)"},
+};
+
+static void check_failures(struct record *r)
+{
+	for (size_t i = 0; i < FAILED_KINDS; i++) {
+		uint64_t n = kernel_stat(r->kernel, failures[i].stat);
+
+		if (n != r->failed[i])
+			eventlog_count(r->events, failures[i].message, failures[i].key, n - r->failed[i]);
+		r->failed[i] = n;
+	}
+}
+
 void record_check(struct record *r)
 {
 	uint64_t now = boot_ns(), counts[LOST_KINDS] = {0}, deny, allow;
@@ -240,20 +423,29 @@ void record_check(struct record *r)
 		return;
 	deny = kernel_stat(r->kernel, OSH_STAT_EVENT_LOST_DENY);
 	allow = kernel_stat(r->kernel, OSH_STAT_EVENT_LOST_ALLOW);
-	counts[LOST_DENY] = deny - r->told[OSH_TOLD_LOST_DENY];
-	counts[LOST_ALLOW] = allow - r->told[OSH_TOLD_LOST_ALLOW];
+	counts[LOST_DENY] = deny - r->stated[OSH_TOLD_LOST_DENY];
+	counts[LOST_ALLOW] = allow - r->stated[OSH_TOLD_LOST_ALLOW];
 	if (counts[LOST_DENY] || counts[LOST_ALLOW])
 		eventlog_lost(r->events, "events lost: the ring buffer was full", lost_name, counts, LOST_KINDS, r->checked_ns,
 			      now);
-	r->told[OSH_TOLD_LOST_DENY] = deny;
-	r->told[OSH_TOLD_LOST_ALLOW] = allow;
+	r->stated[OSH_TOLD_LOST_DENY] = deny;
+	r->stated[OSH_TOLD_LOST_ALLOW] = allow;
 	r->checked_ns = now;
+	check_failures(r);
 }
 
 void record_written(struct record *r)
 {
-	if (r->slots)
-		__atomic_store_n(&r->told[OSH_TOLD_WRITTEN], r->read, __ATOMIC_RELEASE);
+	static const uint32_t stated[] = {OSH_TOLD_LOST_DENY, OSH_TOLD_LOST_ALLOW, OSH_TOLD_SUPPRESSED_OTHER,
+					  OSH_TOLD_ALLOWED_OTHER};
+
+	if (!r->slots)
+		return;
+	/* Held first: what came from the ring and is held is in one of the two counts at any moment. */
+	__atomic_store_n(&r->told[OSH_TOLD_HELD], r->held, __ATOMIC_RELEASE);
+	__atomic_store_n(&r->told[OSH_TOLD_WRITTEN], r->read, __ATOMIC_RELEASE);
+	for (size_t i = 0; i < ARRAY_LEN(stated); i++)
+		__atomic_store_n(&r->told[stated[i]], r->stated[stated[i]], __ATOMIC_RELEASE);
 }
 
 uint64_t record_lost(const struct record *r, uint64_t by_kind[LOST_KINDS])
@@ -283,21 +475,46 @@ json_t *record_status(const struct record *r)
 	return o;
 }
 
+json_t *record_failed(const struct record *r)
+{
+	json_t *o = json_object();
+
+	for (size_t i = 0; o && r->slots && i < FAILED_KINDS; i++)
+		json_object_set_new(o, failures[i].name, json_integer((json_int_t)kernel_stat(r->kernel, failures[i].stat)));
+	return o;
+}
+
+__attribute__((format(printf, 4, 5))) static void add_text(char *buf, size_t max, size_t *at, const char *fmt, ...)
+{
+	va_list ap;
+	int n;
+
+	va_start(ap, fmt);
+	n = *at < max ? vsnprintf(buf + *at, max - *at, fmt, ap) : 0;
+	va_end(ap);
+	*at += n > 0 ? (size_t)n : 0;
+}
+
 void record_text(const struct record *r, char *buf, size_t max)
 {
 	uint64_t n[LOST_KINDS], sum = record_lost(r, n);
-	size_t at = 0;
+	size_t at = 0, some = 0;
 
 	buf[0] = '\0';
-	if (!sum)
-		return;
-	at += (size_t)snprintf(buf, max, "%llu events lost", (unsigned long long)sum);
-	for (size_t i = 0, some = 0; i < LOST_KINDS && at < max; i++)
-		if (n[i])
-			at += (size_t)snprintf(buf + at, max - at, "%s%s %llu", some++ ? ", " : " (", lost_name[i],
-					       (unsigned long long)n[i]);
-	if (at < max)
-		snprintf(buf + at, max - at, "); the log has no line for each of them");
+	if (sum) {
+		add_text(buf, max, &at, "%llu events lost", (unsigned long long)sum);
+		for (size_t i = 0; i < LOST_KINDS; i++)
+			if (n[i])
+				add_text(buf, max, &at, "%s%s %llu", some++ ? ", " : " (", lost_name[i],
+					 (unsigned long long)n[i]);
+		add_text(buf, max, &at, "); the log has no line for each of them");
+	}
+	for (size_t i = 0; r->slots && i < FAILED_KINDS; i++) {
+		uint64_t k = kernel_stat(r->kernel, failures[i].stat);
+
+		if (k)
+			add_text(buf, max, &at, "%s%llu %s", at ? "; " : "", (unsigned long long)k, failures[i].text);
+	}
 }
 
 /* ------------------------------------------------------------------- after a supervisor's death -- */
@@ -368,6 +585,6 @@ int record_left(const char *dir, struct record_left *ret)
 		    told[OSH_TOLD_LOST_DENY] - told[OSH_TOLD_LOST_ALLOW];
 	ret->suppressed = left_in_slots(slots) + stat_of(stats, OSH_STAT_SUPPRESSED_OTHER) -
 			  told[OSH_TOLD_SUPPRESSED_OTHER] + stat_of(stats, OSH_STAT_ALLOWED_OTHER) -
-			  told[OSH_TOLD_ALLOWED_OTHER];
+			  told[OSH_TOLD_ALLOWED_OTHER] + told[OSH_TOLD_HELD];
 	return 0;
 }

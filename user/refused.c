@@ -9,9 +9,6 @@
 #include <sys/ioctl.h>
 
 #define TURN 64 /* answers in a row: then somebody else has his turn */
-#define SECOND_MS 1000
-#define REFUSED_PROCESS_LINES 20
-#define REFUSED_LINES 200
 
 /* Room for what a later kernel may add. */
 union refused_call {
@@ -56,21 +53,6 @@ static int process_of(uint32_t tid, uint32_t *ret_pid, uint32_t *ret_uid)
 	return number_after(text, "\nTgid:\t", ret_pid) && number_after(text, "\nUid:\t", ret_uid) ? 0 : -EBADMSG;
 }
 
-/* May this process have another line in this second? */
-static bool line_left(struct refused_state *x, uint32_t pid)
-{
-	uint32_t i = pid % REFUSED_SLOTS;
-
-	/* A slot that another one has is shared, so that many processes get no more than one. */
-	if (!x->slots[i].pid)
-		x->slots[i].pid = pid;
-	if (x->lines >= REFUSED_LINES || x->slots[i].lines >= REFUSED_PROCESS_LINES)
-		return false;
-	x->lines++;
-	x->slots[i].lines++;
-	return true;
-}
-
 /* While the caller waits for its answer, its process cannot have become another; whether it still waits is asked last. */
 static bool describe(struct supervisor *s, const struct seccomp_notif *q, struct osh_event *ret)
 {
@@ -106,33 +88,14 @@ static int answer_next(struct supervisor *s)
 		return -errno;
 	if (!known)
 		return 0;
-	if (line_left(&s->refused, e.pid)) {
-		eventlog_clock(&s->events);
-		eventlog_connect(&s->events, &e, NULL);
-	} else
-		s->refused.unlisted++;
+	eventlog_clock(&s->events);
+	record_refused(&s->record, &e);
 	return 0;
 }
 
 void refused_summary(struct supervisor *s)
 {
-	char n[24];
-
-	if (!s->refused.unlisted)
-		return;
-	snprintf(n, sizeof(n), "%llu", (unsigned long long)s->refused.unlisted);
-	s->refused.unlisted = 0;
-	eventlog_note(&s->events, LOG_L_WARN, "socket", "more sockets were refused than are listed one by one", "count", n, NULL);
-}
-
-static void on_second(struct loop_timer *t)
-{
-	struct supervisor *s = t->arg;
-
-	refused_summary(s);
-	s->refused.lines = 0;
-	memset(s->refused.slots, 0, sizeof(s->refused.slots));
-	log_flush(s->log);
+	record_all(&s->record);
 }
 
 static void on_refused(struct loop_watch *w, uint32_t events)
@@ -150,9 +113,7 @@ static void on_refused(struct loop_watch *w, uint32_t events)
 		s->refused.fd = -1;
 		return;
 	}
-	log_flush(s->log);
-	if (!s->refused.second.due_ns)
-		loop_timer_set(s->loop, &s->refused.second, SECOND_MS, on_second, s);
+	supervise_flush(s);
 }
 
 int refused_watch(struct supervisor *s, int fd)

@@ -175,10 +175,10 @@ static void print_policy(const json_t *st, int64_t now_s, FILE *out)
 	}
 }
 
-/* " (deny 10, allow 2)" */
-static void print_lost(json_t *by_kind, FILE *out)
+/* " (deny 10, allow 2)": before and after are what stands around it, when there is any. */
+static void print_kinds(json_t *by_kind, const char *before, const char *after, FILE *out)
 {
-	const char *key, *before = " (";
+	const char *key, *first = before;
 	json_t *v;
 
 	json_object_foreach(by_kind, key, v)
@@ -190,7 +190,16 @@ static void print_lost(json_t *by_kind, FILE *out)
 		fprintf(out, " %" PRId64, (int64_t)json_integer_value(v));
 		before = ", ";
 	}
-	fputs(before[0] == ',' ? ")\n" : "\n", out);
+	fputs(before != first ? after : "", out);
+}
+
+static bool any_kind(json_t *by_kind)
+{
+	const char *key;
+	json_t *v;
+
+	json_object_foreach(by_kind, key, v) if (json_integer_value(v)) return true;
+	return false;
 }
 
 static void print_counts(const json_t *st, FILE *out)
@@ -224,7 +233,13 @@ static void print_counts(const json_t *st, FILE *out)
 	if (status_number(st, "events_lost", &v)) {
 		label("events lost", out);
 		fprintf(out, "%" PRId64, v);
-		print_lost(json_object_get(st, "lost"), out);
+		print_kinds(json_object_get(st, "lost"), " (", ")", out);
+		fputc('\n', out);
+	}
+	if (any_kind(json_object_get(st, "failed"))) {
+		label("failed", out);
+		print_kinds(json_object_get(st, "failed"), "", "", out);
+		fputs(" (without a line for each)\n", out);
 	}
 	if (status_number(st, "events_suppressed", &v) && v) {
 		label("suppressed", out);

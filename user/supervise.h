@@ -77,17 +77,9 @@ struct init_state {
 	uint32_t running;
 };
 
-/* Log lines of refused sockets in this second: REFUSED_PROCESS_LINES a process, REFUSED_LINES in all, the rest is counted. */
-#define REFUSED_SLOTS 64
 struct refused_state {
 	int fd; /* the filter's listener; -1: none */
 	struct loop_watch watch;
-	struct loop_timer second;
-	uint32_t lines;
-	uint64_t unlisted; /* refused, answered, without a line */
-	struct {
-		uint32_t pid, lines;
-	} slots[REFUSED_SLOTS]; /* by process id; one that is taken is shared */
 };
 
 struct reload_state {

@@ -117,6 +117,53 @@ flooded f forks "$SECS" 3 600 $NO_IP 4001
 check "the programs end well, reloads and status go on" all '[ "$FLOOD_RC$QUIET_RC$ALLOWED_RC" = 000 ]' '[ "$RELOADS" -ge 3 ]' 'rc_is 0'
 judged f "new processes"
 
+section "a flood by hundreds of executables"
+must_start x "$T/p.yaml"
+mkdir "$W/many"
+for i in $(seq 500); do ln "$W/flood" "$W/many/x$i"; done
+LIMIT=300 sbsh x "for x in $W/many/*; do \$x burst 300 4002 || exit 1; done; echo done"
+check "the programs end well" all 'rc_is 0' 'out_is done'
+run "${OSHC[@]}" exec "${PFX}x" -- "$W/burst" burst 20 4001
+all_lines x
+read -r SUMMED LINES_ LOST NAMED OWN < <(python3 - "$T/x.log" "$W" <<'PY'
+import json, sys
+total = lines = lost = own = 0
+named = set()
+for text in open(sys.argv[1]):
+    f = json.loads(text)
+    if f["kind"] == "log":
+        lost += f.get("count", 0)
+        total += f.get("suppressed", 0)
+    if f["kind"] != "connect" or f.get("action") != "deny":
+        continue
+    lines += 1
+    if f["dst_port"] == 4002:
+        total += f.get("suppressed", 1)
+        named.add(f["binary"])
+    own += f["binary"] == sys.argv[2] + "/burst" and "suppressed" not in f
+print(total, lines, lost, len(named), own)
+PY
+)
+OUT="attempts 150000 = counted $SUMMED + lost $LOST; lines $LINES_; executables named $NAMED of 500; lines of one that comes last $OWN of 20"
+printf '# %s\n' "$OUT"
+check "every attempt is a line, part of a summary, or counted as lost" eval '[ $((SUMMED + LOST)) -ge 150000 ]'
+check "each executable is named" all '[ "$NAMED" -ge $((500 - LOST)) ]' '[ "$NAMED" -gt 250 ]'
+check "one that comes late, with a few, has its lines" all '[ "$OWN" -ge $((20 - LOST)) ]' '[ "$OWN" -gt 10 ]'
+check "all together have a bound ($LINES_ lines)" test "$LINES_" -lt 75000
+
+section "what the kernel gives up is counted"
+sb x python3 -c 'import os
+fd = os.memfd_create("m", 0)
+os.write(fd, open("/proc/self/exe", "rb").read())
+os.execve(fd, ["m", "-c", "print(1)"], os.environ)'
+check "a program in memory runs" rc_is 0
+check "the log says that it has no identity" until_true 10 logged x 'kind=log .*have no identity.* programs=1'
+check "status has the count" test "$(json_field "$(status_json x)" failed.paths)" = 1
+OUT=$("${OSHC[@]}" status "${PFX}x" </dev/null)
+check "for people too" out_has '^ +failed +paths 1 '
+delete x
+check "and the end says so" all 'rc_is 0' 'out_has "1 programs without identity"'
+
 section "the ring is full while the supervisor stands still"
 must_start r "$T/p.yaml"
 SUP=$(json_field "$(status_json r)" pid)
