@@ -149,7 +149,7 @@ static void tell_left(const char *name)
 	if (left.unread || left.lost || left.suppressed)
 		fprintf(stderr,
 			"osh-enforce: %s: its supervisor died; events after that are in no log: %llu not read, %llu lost, "
-			"%llu suppressed\n",
+			"%llu suppressed; requests that its proxy had not handed over are not counted\n",
 			name, (unsigned long long)left.unread, (unsigned long long)left.lost,
 			(unsigned long long)left.suppressed);
 }

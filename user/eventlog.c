@@ -132,6 +132,8 @@ static const char *taint_name(uint32_t t)
 		return "traced";
 	if (t == OSH_TAINT_ANCESTORS)
 		return "too many ancestors";
+	if (t == OSH_TAINT_PATHS)
+		return "too many programs";
 	if (t == OSH_TAINT_FILTER)
 		return "started under a seccomp filter";
 	return t && t <= ARRAY_LEN(names) ? names[t - 1] : "unknown";
@@ -224,7 +226,10 @@ static const char *reason_text(struct text *t, const struct osh_event *e, const 
 		snprintf(t->reason, sizeof(t->reason), "binary not in policy %s", block ? block : "-");
 		return t->reason;
 	case OSH_R_NO_IDENTITY:
-		return e->id.taint == OSH_TAINT_ANCESTORS ? "no identity: too many ancestors" : "no identity";
+		if (e->id.taint != OSH_TAINT_ANCESTORS && e->id.taint != OSH_TAINT_PATHS)
+			return "no identity";
+		snprintf(t->reason, sizeof(t->reason), "no identity: %s", taint_name(e->id.taint));
+		return t->reason;
 	case OSH_R_TAINTED:
 		snprintf(t->reason, sizeof(t->reason), "tainted: %s", taint_name(e->id.taint));
 		return t->reason;

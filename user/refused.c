@@ -93,11 +93,6 @@ static int answer_next(struct supervisor *s)
 	return 0;
 }
 
-void refused_summary(struct supervisor *s)
-{
-	record_all(&s->record);
-}
-
 static void on_refused(struct loop_watch *w, uint32_t events)
 {
 	struct supervisor *s = w->arg;

@@ -14,5 +14,3 @@
 
 /* Takes fd, the filter's listener. */
 int refused_watch(struct supervisor *s, int fd);
-/* Before record_summarise(): it is to say of each process and executable how much was refused without a line of its own. */
-void refused_summary(struct supervisor *s);

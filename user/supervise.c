@@ -185,7 +185,7 @@ void supervise_drain(struct supervisor *s)
 {
 	consume(s, RING_ALL);
 	proxy_drain(s);
-	refused_summary(s);
+	record_all(&s->record);
 	record_check(&s->record);
 	record_summarise(&s->record, UINT64_MAX);
 	supervise_flush(s);
