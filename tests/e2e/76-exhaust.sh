@@ -211,9 +211,10 @@ section "connections to the proxy"
 sb s python3 -c 'import socket; print(socket.gethostbyname("api.example.test"))'
 ADDRESS=$OUT
 during connections 6 "$ADDRESS"
-refused() { sb s curl -s -m 10 -o /dev/null http://api.example.test:8080/both; [ "$RC" != 0 ]; }
-check "while it holds all that it can, one more is refused" until_true 30 refused
-check "and the log says so, naming its program" until_true 10 logged s 'reason="reset: the proxy has as many connections as it can hold".*binary=[^ ]*/curl'
+LINE='reason="reset: the proxy has as many connections as it can hold".*binary=[^ ]*/curl'
+# Not refused by a time-out, which a slow machine may have as well; the line is written within a second of it.
+refused() { sb s curl -s -m 10 -o /dev/null http://api.example.test:8080/both; [ "$RC" != 0 ] && [ "$RC" != 28 ] && until_true 1 logged s "$LINE"; }
+check "while it holds all that it can, one more is refused, and the log says so, naming its program" until_true 20 refused
 used connections
 check "more than it can hold were made, and some were closed" all '[ "$MADE" -gt 5000 ]' '[ "$LIMITED" -gt 0 ]'
 well connections
