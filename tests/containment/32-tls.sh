@@ -16,7 +16,7 @@ EOP
 certificate() {
 	local f=$1 from to
 	from=$(date -u -d "$2 days" +%y%m%d%H%M%SZ) to=$(date -u -d "$3 days" +%y%m%d%H%M%SZ)
-	mkdir -p "$T/tlsca" && : >"$T/tlsca/index" && echo "0$RANDOM" | head -c 4 >"$T/tlsca/serial"
+	mkdir -p "$T/tlsca" && : >"$T/tlsca/index" && printf "%04d" $((RANDOM % 10000)) >"$T/tlsca/serial"
 	openssl ecparam -name prime256v1 -genkey -noout -out "$T/$f.key" &&
 	openssl req -new -key "$T/$f.key" -subj "/CN=$f" -out "$T/$f.csr" &&
 	openssl ca -batch -notext -config <(printf '[ca]\ndefault_ca=d\n[d]\nnew_certs_dir=%s\ndatabase=%s/index\nserial=%s/serial\ndefault_md=sha256\npolicy=p\nunique_subject=no\n[p]\ncommonName=supplied\n' \
