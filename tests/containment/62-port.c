@@ -21,6 +21,14 @@ static long now_ms(void)
 	return t.tv_sec * 1000 + t.tv_nsec / 1000000;
 }
 
+/* How many times as long a slow machine takes. */
+static int patience(void)
+{
+	const char *times = getenv("PATIENCE");
+
+	return times ? atoi(times) : 1;
+}
+
 /* One socket, connected once, that asks all the time: as trust. */
 static int trust_held(const union address *a, socklen_t n)
 {
@@ -30,8 +38,8 @@ static int trust_held(const union address *a, socklen_t n)
 
 	if (connect(p.fd, &a->any, n) < 0)
 		return fail("connect");
-	for (long end = now_ms() + 25000; now_ms() < end; usleep(30000)) {
-		if (send(p.fd, QUESTION, sizeof(QUESTION) - 1, 0) > 0 && poll(&p, 1, 150) == 1 &&
+	for (long end = now_ms() + 25000 * patience(); now_ms() < end; usleep(30000)) {
+		if (send(p.fd, QUESTION, sizeof(QUESTION) - 1, 0) > 0 && poll(&p, 1, 150 * patience()) == 1 &&
 		    recv(p.fd, reply, sizeof(reply), 0) > 0 && !served) {
 			served = true;
 			puts("served");
@@ -42,7 +50,7 @@ static int trust_held(const union address *a, socklen_t n)
 }
 
 /*
- * trust tcp|udp|held ADDRESS PORT: asks again and again, until it is killed or 25 s are over; says `served` when it first
+ * trust tcp|udp|held ADDRESS PORT: asks again and again, until it is killed or 25 s (times PATIENCE) are over; says `served` when it first
  * gets an answer.  held: UDP, always by the same connected socket
  */
 APPLET(trust)
@@ -56,14 +64,14 @@ APPLET(trust)
 
 	if (strcmp(argv[1], "held") == 0)
 		return trust_held(&a, n);
-	for (long end = now_ms() + 25000; now_ms() < end; usleep(30000)) {
+	for (long end = now_ms() + 25000 * patience(); now_ms() < end; usleep(30000)) {
 		struct pollfd p = {.events = POLLIN};
 
 		p.fd = socket(a.any.sa_family, udp ? SOCK_DGRAM : SOCK_STREAM, 0);
 		setsockopt(p.fd, SOL_SOCKET, SO_LINGER, &hard, sizeof(hard)); /* leaves no port waiting */
 		if (connect(p.fd, &a.any, n) == 0 &&
 		    send(p.fd, udp ? QUESTION : get, udp ? sizeof(QUESTION) - 1 : sizeof(get) - 1, MSG_NOSIGNAL) > 0 &&
-		    poll(&p, 1, 150) == 1 && recv(p.fd, reply, sizeof(reply), 0) > 0 && !served) {
+		    poll(&p, 1, 150 * patience()) == 1 && recv(p.fd, reply, sizeof(reply), 0) > 0 && !served) {
 			served = true;
 			puts("served");
 		}

@@ -17,6 +17,7 @@ EOP
 web_up plain:8080
 HOLDER=''
 class_down() {
+	: >"$GO" # for who still waits for it
 	stop "$WEB" ${HOLDER:+"$HOLDER"}
 	rm -rf "$T/web" "$GO" "$W"/port.*
 	inc sysctl -qw "net.ipv4.ip_local_port_range=$PORT_RANGE"
@@ -66,9 +67,9 @@ murder() {
 all_over() { local i; for i in "${THIEF[@]}"; do [ -e "$W/out/$i.rc" ] || return 1; done; }
 # No client waits for commands of a dead supervisor: the judge does.
 over() {
-	[ "$ENFORCED" = 1 ] || return 0
+	[ -n "$MURDER" ] || return 0 # done, for all of them
 	local died=1 i
-	[ -z "$MURDER" ] || wait "$MURDER" || died=0
+	wait "$MURDER" || died=0
 	MURDER=''
 	until_true 30 all_over
 	[ $died = 1 ] || for i in "${THIEF[@]}"; do rm -f "$W/out/$i.rc"; done # not all served, or it did not die: nothing was tried
