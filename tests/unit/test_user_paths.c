@@ -20,7 +20,6 @@
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
 #define JUNK 0x40000000u /* ids of entries that only fill the table: younger than any that the kernel has given */
@@ -430,32 +429,6 @@ static void fork_marks(void **state)
 	end(meanwhile_pid);
 }
 
-/* A program that is never in the same process for long: each forks, and ends. */
-static void hopping(void **state)
-{
-	struct timespec begin, now;
-	uint32_t id;
-
-	(void)state;
-	if (geteuid() != 0)
-		skip();
-	half_full();
-	say("cp /proc/%d/exe %s/hop && %s/hop %s/stop &\n", (int)getpid(), rig.dir, rig.dir, rig.dir);
-	assert_int_equal(hear(), 1);
-	id = id_of("hop");
-	assert_true(id != 0);
-	clock_gettime(CLOCK_MONOTONIC, &begin);
-	now = begin;
-	for (int i = 0; i < 100 && now.tv_sec - begin.tv_sec < 3; i++) {
-		collect();
-		if (!in_table(id, NULL))
-			fail_msg("gone after %d collections", i + 1);
-		clock_gettime(CLOCK_MONOTONIC, &now);
-	}
-	say("touch %s/stop && echo 1\n", rig.dir);
-	assert_int_equal(hear(), 1);
-}
-
 static void parent_gone(void)
 {
 	end(meanwhile_pid);
@@ -545,29 +518,16 @@ static void table_full(void **state)
 	end(pid);
 }
 
-/* The program of hopping(). */
-static int hop(const char *until)
-{
-	puts("1");
-	fflush(stdout);
-	while (access(until, F_OK) < 0)
-		if (fork())
-			_exit(0);
-	return 0;
-}
-
-int main(int argc, char **argv)
+int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(executed_meanwhile), cmocka_unit_test(unused),
 		cmocka_unit_test(by_connection),      cmocka_unit_test(marks_fail),
-		cmocka_unit_test(fork_marks),	      cmocka_unit_test(hopping),
+		cmocka_unit_test(fork_marks),
 		cmocka_unit_test(ended_meanwhile),    cmocka_unit_test(unknown_matches_nothing),
 		cmocka_unit_test(table_full),
 	};
 
-	if (argc > 1)
-		return hop(argv[1]);
 	signal(SIGPIPE, SIG_IGN);
 	return cmocka_run_group_tests(tests, up, down);
 }
